@@ -1,0 +1,246 @@
+//! A store without its type, so that a session carries no type parameter.
+//!
+//! [`Store`] returns plain futures, which makes a driver easy to write; this boxes them, once per call.
+
+use std::fmt;
+use std::future::Future;
+use std::num::NonZeroUsize;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{
+    Acquired, Created, Deleted, Lease, LeaseEnd, LeaseToken, Listed, Loaded, Predecessor, Record, Renewed,
+    Replaced, Store, StoreKey, Touched, Updated, UserKey, Version,
+};
+use crate::error::Result;
+use crate::time::Timestamp;
+
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// A driver behind a pointer: cheap to clone, without a type parameter, a [`Store`] itself.
+#[derive(Clone)]
+pub struct SharedStore(Arc<dyn Erased>);
+
+impl SharedStore {
+    /// Takes a driver.
+    pub fn new(store: impl Store) -> Self {
+        Self(Arc::new(store))
+    }
+}
+
+impl fmt::Debug for SharedStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+trait Erased: fmt::Debug + Send + Sync {
+    fn driver(&self) -> &'static str;
+    fn released<'a>(&'a self, key: &'a StoreKey, wait: Duration) -> Boxed<'a, ()>;
+    fn load<'a>(&'a self, key: &'a StoreKey) -> Boxed<'a, Result<Loaded>>;
+    fn acquire<'a>(&'a self, key: &'a StoreKey, lease: Lease) -> Boxed<'a, Result<Acquired>>;
+    fn create<'a>(&'a self, key: &'a StoreKey, record: &'a Record) -> Boxed<'a, Result<Created>>;
+    fn update<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        seen: Version,
+        record: &'a Record,
+        lease: LeaseEnd,
+    ) -> Boxed<'a, Result<Updated>>;
+    fn replace<'a>(
+        &'a self,
+        old: &'a StoreKey,
+        seen: Version,
+        predecessor: Predecessor<'a>,
+        new: &'a StoreKey,
+        record: &'a Record,
+    ) -> Boxed<'a, Result<Replaced>>;
+    fn touch<'a>(&'a self, key: &'a StoreKey, expires_at: Timestamp) -> Boxed<'a, Result<Touched>>;
+    fn renew<'a>(&'a self, key: &'a StoreKey, lease: Lease) -> Boxed<'a, Result<Renewed>>;
+    fn release<'a>(&'a self, key: &'a StoreKey, token: LeaseToken) -> Boxed<'a, Result<()>>;
+    fn delete<'a>(&'a self, key: &'a StoreKey) -> Boxed<'a, Result<Deleted>>;
+    fn set_aside<'a>(&'a self, key: &'a StoreKey) -> Boxed<'a, Result<()>>;
+    fn of_user<'a>(
+        &'a self,
+        user: &'a UserKey,
+        after: Option<&'a StoreKey>,
+        limit: NonZeroUsize,
+    ) -> Boxed<'a, Result<Vec<Listed>>>;
+    fn purge<'a>(&'a self, limit: NonZeroUsize) -> Boxed<'a, Result<usize>>;
+    fn count<'a>(&'a self) -> Boxed<'a, Result<u64>>;
+    fn page<'a>(&'a self, after: Option<&'a StoreKey>, limit: NonZeroUsize)
+    -> Boxed<'a, Result<Vec<Listed>>>;
+}
+
+impl<S: Store> Erased for S {
+    fn driver(&self) -> &'static str {
+        Store::driver(self)
+    }
+
+    fn released<'a>(&'a self, key: &'a StoreKey, wait: Duration) -> Boxed<'a, ()> {
+        Box::pin(Store::released(self, key, wait))
+    }
+
+    fn load<'a>(&'a self, key: &'a StoreKey) -> Boxed<'a, Result<Loaded>> {
+        Box::pin(Store::load(self, key))
+    }
+
+    fn acquire<'a>(&'a self, key: &'a StoreKey, lease: Lease) -> Boxed<'a, Result<Acquired>> {
+        Box::pin(Store::acquire(self, key, lease))
+    }
+
+    fn create<'a>(&'a self, key: &'a StoreKey, record: &'a Record) -> Boxed<'a, Result<Created>> {
+        Box::pin(Store::create(self, key, record))
+    }
+
+    fn update<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        seen: Version,
+        record: &'a Record,
+        lease: LeaseEnd,
+    ) -> Boxed<'a, Result<Updated>> {
+        Box::pin(Store::update(self, key, seen, record, lease))
+    }
+
+    fn replace<'a>(
+        &'a self,
+        old: &'a StoreKey,
+        seen: Version,
+        predecessor: Predecessor<'a>,
+        new: &'a StoreKey,
+        record: &'a Record,
+    ) -> Boxed<'a, Result<Replaced>> {
+        Box::pin(Store::replace(self, old, seen, predecessor, new, record))
+    }
+
+    fn touch<'a>(&'a self, key: &'a StoreKey, expires_at: Timestamp) -> Boxed<'a, Result<Touched>> {
+        Box::pin(Store::touch(self, key, expires_at))
+    }
+
+    fn renew<'a>(&'a self, key: &'a StoreKey, lease: Lease) -> Boxed<'a, Result<Renewed>> {
+        Box::pin(Store::renew(self, key, lease))
+    }
+
+    fn release<'a>(&'a self, key: &'a StoreKey, token: LeaseToken) -> Boxed<'a, Result<()>> {
+        Box::pin(Store::release(self, key, token))
+    }
+
+    fn delete<'a>(&'a self, key: &'a StoreKey) -> Boxed<'a, Result<Deleted>> {
+        Box::pin(Store::delete(self, key))
+    }
+
+    fn set_aside<'a>(&'a self, key: &'a StoreKey) -> Boxed<'a, Result<()>> {
+        Box::pin(Store::set_aside(self, key))
+    }
+
+    fn of_user<'a>(
+        &'a self,
+        user: &'a UserKey,
+        after: Option<&'a StoreKey>,
+        limit: NonZeroUsize,
+    ) -> Boxed<'a, Result<Vec<Listed>>> {
+        Box::pin(Store::of_user(self, user, after, limit))
+    }
+
+    fn purge<'a>(&'a self, limit: NonZeroUsize) -> Boxed<'a, Result<usize>> {
+        Box::pin(Store::purge(self, limit))
+    }
+
+    fn count<'a>(&'a self) -> Boxed<'a, Result<u64>> {
+        Box::pin(Store::count(self))
+    }
+
+    fn page<'a>(
+        &'a self,
+        after: Option<&'a StoreKey>,
+        limit: NonZeroUsize,
+    ) -> Boxed<'a, Result<Vec<Listed>>> {
+        Box::pin(Store::page(self, after, limit))
+    }
+}
+
+impl Store for SharedStore {
+    fn driver(&self) -> &'static str {
+        self.0.driver()
+    }
+
+    async fn released(&self, key: &StoreKey, wait: Duration) {
+        self.0.released(key, wait).await;
+    }
+
+    async fn load(&self, key: &StoreKey) -> Result<Loaded> {
+        self.0.load(key).await
+    }
+
+    async fn acquire(&self, key: &StoreKey, lease: Lease) -> Result<Acquired> {
+        self.0.acquire(key, lease).await
+    }
+
+    async fn create(&self, key: &StoreKey, record: &Record) -> Result<Created> {
+        self.0.create(key, record).await
+    }
+
+    async fn update(
+        &self,
+        key: &StoreKey,
+        seen: Version,
+        record: &Record,
+        lease: LeaseEnd,
+    ) -> Result<Updated> {
+        self.0.update(key, seen, record, lease).await
+    }
+
+    async fn replace(
+        &self,
+        old: &StoreKey,
+        seen: Version,
+        predecessor: Predecessor<'_>,
+        new: &StoreKey,
+        record: &Record,
+    ) -> Result<Replaced> {
+        self.0.replace(old, seen, predecessor, new, record).await
+    }
+
+    async fn touch(&self, key: &StoreKey, expires_at: Timestamp) -> Result<Touched> {
+        self.0.touch(key, expires_at).await
+    }
+
+    async fn renew(&self, key: &StoreKey, lease: Lease) -> Result<Renewed> {
+        self.0.renew(key, lease).await
+    }
+
+    async fn release(&self, key: &StoreKey, token: LeaseToken) -> Result<()> {
+        self.0.release(key, token).await
+    }
+
+    async fn delete(&self, key: &StoreKey) -> Result<Deleted> {
+        self.0.delete(key).await
+    }
+
+    async fn set_aside(&self, key: &StoreKey) -> Result<()> {
+        self.0.set_aside(key).await
+    }
+
+    async fn of_user(
+        &self,
+        user: &UserKey,
+        after: Option<&StoreKey>,
+        limit: NonZeroUsize,
+    ) -> Result<Vec<Listed>> {
+        self.0.of_user(user, after, limit).await
+    }
+
+    async fn purge(&self, limit: NonZeroUsize) -> Result<usize> {
+        self.0.purge(limit).await
+    }
+
+    async fn count(&self) -> Result<u64> {
+        self.0.count().await
+    }
+
+    async fn page(&self, after: Option<&StoreKey>, limit: NonZeroUsize) -> Result<Vec<Listed>> {
+        self.0.page(after, limit).await
+    }
+}

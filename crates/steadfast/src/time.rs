@@ -1,0 +1,91 @@
+//! Instants, and the clock that reads them: time is an argument everywhere else.
+
+use std::fmt;
+use std::ops::{Add, Sub};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// An instant, in microseconds since the Unix epoch.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use steadfast::Timestamp;
+///
+/// let start = Timestamp::from_micros(1_000_000);
+/// assert_eq!((start + Duration::from_secs(2)).saturating_since(start), Duration::from_secs(2));
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(u64);
+
+impl Timestamp {
+    /// The Unix epoch; earlier than any real deadline.
+    pub const EPOCH: Self = Self(0);
+    /// Later than any real deadline.
+    pub const MAX: Self = Self(u64::MAX);
+
+    /// Makes a timestamp from microseconds since the Unix epoch.
+    #[must_use]
+    pub const fn from_micros(micros: u64) -> Self {
+        Self(micros)
+    }
+
+    /// Returns the microseconds since the Unix epoch.
+    #[must_use]
+    pub const fn as_micros(self) -> u64 {
+        self.0
+    }
+
+    /// Returns the whole seconds since the Unix epoch.
+    #[must_use]
+    pub const fn as_secs(self) -> u64 {
+        self.0 / 1_000_000
+    }
+
+    /// Returns how long after `earlier` this is; zero if it is not after it.
+    #[must_use]
+    pub const fn saturating_since(self, earlier: Self) -> Duration {
+        Duration::from_micros(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Timestamp {
+    type Output = Self;
+
+    /// Adds, stopping at [`Timestamp::MAX`].
+    fn add(self, length: Duration) -> Self {
+        Self(self.0.saturating_add(u64::try_from(length.as_micros()).unwrap_or(u64::MAX)))
+    }
+}
+
+impl Sub<Duration> for Timestamp {
+    type Output = Self;
+
+    /// Subtracts, stopping at [`Timestamp::EPOCH`].
+    fn sub(self, length: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(length.as_micros()).unwrap_or(u64::MAX)))
+    }
+}
+
+impl fmt::Debug for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Timestamp({}.{:06})", self.0 / 1_000_000, self.0 % 1_000_000)
+    }
+}
+
+/// Reads the time. Injected, so that tests move it instead of waiting for it.
+pub trait Clock: fmt::Debug + Send + Sync + 'static {
+    /// Returns the present instant.
+    fn now(&self) -> Timestamp;
+}
+
+/// The clock of the machine.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Timestamp::EPOCH + since
+    }
+}
