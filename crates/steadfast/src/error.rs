@@ -172,7 +172,7 @@ impl StdError for Error {
 /// assert_eq!(error.to_string(), "cannot write the session file");
 /// assert_eq!(chain(&error).to_string(), "cannot write the session file: disk full");
 /// ```
-pub fn chain(error: &(dyn StdError + 'static)) -> impl fmt::Display + '_ {
+pub fn chain<'a>(error: &'a (dyn StdError + 'static)) -> impl fmt::Display + 'a {
     struct Chain<'a>(&'a (dyn StdError + 'static));
     impl fmt::Display for Chain<'_> {
         fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

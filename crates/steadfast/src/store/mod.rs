@@ -177,6 +177,17 @@ pub enum LeaseEnd {
     Renew(Lease),
 }
 
+/// What an acknowledged write of an embedded driver survives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[non_exhaustive]
+pub enum Durability {
+    /// The end of the process, by `kill -9` too; not the loss of power. The default.
+    #[default]
+    Process,
+    /// The loss of power too: every write waits for the disk. `durability=fsync`.
+    Fsync,
+}
+
 /// What [`Store::load`] found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[must_use]
