@@ -1,5 +1,6 @@
 //! Sessions that stay: the session layer for Rust web servers that never loses a session.
 
+mod client;
 mod cookie;
 mod error;
 mod hex;
@@ -8,6 +9,7 @@ mod random;
 pub mod store;
 mod time;
 
+pub use client::{Cidr, ProxyHeader};
 pub use error::{Error, ErrorKind, Result, chain};
-pub use policy::SameSite;
+pub use policy::{Codec, Concurrency, IpMatch, OnServerError, Policy, PolicyBuilder, SameSite};
 pub use time::{Clock, SystemClock, Timestamp};
