@@ -4,6 +4,7 @@ mod client;
 mod cookie;
 mod error;
 mod hex;
+mod ows;
 mod policy;
 mod random;
 pub mod store;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::ows::trim;
+
 /// How many different values of one name are looked at.
 ///
 /// A browser sends several where cookies of one name differ in path or domain: one of ours, one left
@@ -42,17 +44,6 @@ fn value_of<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     }
     let value = unquote(trim(&pair[equals + 1..]));
     (!value.is_empty()).then_some(value)
-}
-
-/// Removes the optional whitespace of HTTP, which is space and tab only.
-fn trim(mut bytes: &[u8]) -> &[u8] {
-    while let [b' ' | b'\t', rest @ ..] = bytes {
-        bytes = rest;
-    }
-    while let [rest @ .., b' ' | b'\t'] = bytes {
-        bytes = rest;
-    }
-    bytes
 }
 
 fn unquote(value: &[u8]) -> &[u8] {
