@@ -1,0 +1,324 @@
+//! The settings of a policy, one method each. What they may be is checked in `faults`.
+
+use std::time::Duration;
+
+use super::faults::{self, Fault};
+use super::{Codec, Concurrency, CookieSettings, IpMatch, OnServerError, Policy, SameSite};
+use crate::client::{Cidr, ProxyHeader, TrustedProxies};
+use crate::error::Result;
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(3_600);
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// The settings of a [`Policy`]. No method fails; [`build`](Self::build) reports all faults at once.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use steadfast::Policy;
+///
+/// let error = Policy::builder()
+///     .idle_timeout(Duration::from_secs(7_200))
+///     .absolute_timeout(Duration::from_secs(3_600))
+///     .temp_ttl(Duration::ZERO)
+///     .build()
+///     .unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "`idle_timeout` (2h) is longer than `absolute_timeout` (1h)\n\
+///      `temp_ttl` (0s) is zero; give it a length",
+/// );
+/// ```
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct PolicyBuilder {
+    pub(super) policy: Policy,
+    /// The name as it was set; without one it follows from the other attributes.
+    pub(super) cookie_name: Option<String>,
+    /// What was wrong with settings before they could be applied.
+    faults: Vec<Fault>,
+}
+
+impl Default for PolicyBuilder {
+    fn default() -> Self {
+        let policy = Policy {
+            idle_timeout: 30 * MINUTE,
+            absolute_timeout: 12 * HOUR,
+            remember_idle_timeout: 14 * DAY,
+            remember_absolute_timeout: 90 * DAY,
+            rotate_every: Some(5 * MINUTE),
+            forward_window: MINUTE,
+            concurrency: Concurrency::default(),
+            lock_wait: 10 * SECOND,
+            lease: 5 * SECOND,
+            lease_max: MINUTE,
+            on_server_error: OnServerError::default(),
+            codec: Codec::default(),
+            temp_ttl: 5 * MINUTE,
+            max_record_bytes: 16 * 1_024 * 1_024,
+            max_keys: 65_536,
+            max_key_bytes: 1_024,
+            match_ip: None,
+            match_user_agent: false,
+            trusted_proxies: TrustedProxies::default(),
+            cookie: CookieSettings {
+                name: String::new(),
+                path: "/".into(),
+                domain: None,
+                same_site: SameSite::default(),
+                secure: true,
+                partitioned: false,
+            },
+            node: None,
+        };
+        Self { policy, cookie_name: None, faults: Vec::new() }
+    }
+}
+
+/// # How long a session lasts
+impl PolicyBuilder {
+    /// Sets how long a session may stay unused before it ends.
+    ///
+    /// The default is 30 minutes, what OWASP advises for applications of low risk at most. Not longer
+    /// than [`absolute_timeout`](Self::absolute_timeout).
+    pub fn idle_timeout(mut self, timeout: Duration) -> Self {
+        self.policy.idle_timeout = timeout;
+        self
+    }
+
+    /// Sets how long a session may last altogether, however much it is used.
+    ///
+    /// The default is 12 hours: a working day, and what NIST SP 800-63B-4 asks for at its highest level.
+    /// At most 400 days.
+    pub fn absolute_timeout(mut self, timeout: Duration) -> Self {
+        self.policy.absolute_timeout = timeout;
+        self
+    }
+
+    /// Sets the idle timeout of a session whose visitor asked to be remembered.
+    ///
+    /// The default is 14 days. Not longer than
+    /// [`remember_absolute_timeout`](Self::remember_absolute_timeout).
+    pub fn remember_idle_timeout(mut self, timeout: Duration) -> Self {
+        self.policy.remember_idle_timeout = timeout;
+        self
+    }
+
+    /// Sets the absolute timeout of a session whose visitor asked to be remembered, which is also the
+    /// lifetime of its cookie.
+    ///
+    /// The default is 90 days. At most 400 days: browsers keep no cookie longer.
+    pub fn remember_absolute_timeout(mut self, timeout: Duration) -> Self {
+        self.policy.remember_absolute_timeout = timeout;
+        self
+    }
+
+    /// Sets how long a temporary value lasts that was stored without a lifetime of its own.
+    ///
+    /// The default is 5 minutes, as in CodeIgniter.
+    pub fn temp_ttl(mut self, ttl: Duration) -> Self {
+        self.policy.temp_ttl = ttl;
+        self
+    }
+}
+
+/// # Rotation
+impl PolicyBuilder {
+    /// Sets the age at which a secret is rotated by the next request that writes; `None` switches it off.
+    ///
+    /// The default is 5 minutes, as in CodeIgniter. A secret whose direct predecessor is still good is not
+    /// rotated, so with a shorter time than [`forward_window`](Self::forward_window) that one decides. A
+    /// change of privilege rotates in any case.
+    pub fn rotate_every(mut self, age: impl Into<Option<Duration>>) -> Self {
+        self.policy.rotate_every = age.into();
+        self
+    }
+
+    /// Sets how long the direct predecessor of a rotated secret stays good for requests that were on their
+    /// way.
+    ///
+    /// The default is 60 seconds. It stays good beyond that until its successor has been presented once,
+    /// because the response that carried it may have been lost.
+    pub fn forward_window(mut self, window: Duration) -> Self {
+        self.policy.forward_window = window;
+        self
+    }
+}
+
+/// # Requests at the same time
+impl PolicyBuilder {
+    /// Sets how overlapping requests of one session share it, where a handler does not say.
+    ///
+    /// The default is [`Concurrency::Exclusive`].
+    pub fn concurrency(mut self, concurrency: Concurrency) -> Self {
+        self.policy.concurrency = concurrency;
+        self
+    }
+
+    /// Sets how long a request waits for the one before it, until it fails with
+    /// [`Busy`](crate::ErrorKind::Busy).
+    ///
+    /// The default is 10 seconds. Zero tries once. Shorter than [`lease`](Self::lease) means that requests
+    /// fail while they wait for a holder that has crashed.
+    pub fn lock_wait(mut self, wait: Duration) -> Self {
+        self.policy.lock_wait = wait;
+        self
+    }
+
+    /// Sets how long a session is held for a handler without a renewal.
+    ///
+    /// The default is 5 seconds: a crashed holder costs the next request at most this. A running handler
+    /// renews in time, up to [`lease_max`](Self::lease_max).
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.policy.lease = lease;
+        self
+    }
+
+    /// Sets how long a session is held for one handler altogether.
+    ///
+    /// The default is 60 seconds. A handler that works on is not stopped; if another request wrote
+    /// meanwhile, its own write is [`Stale`](crate::ErrorKind::Stale).
+    pub fn lease_max(mut self, lease: Duration) -> Self {
+        self.policy.lease_max = lease;
+        self
+    }
+
+    /// Sets what becomes of the changes when the handler answers with a status of 500 or above.
+    ///
+    /// The default is [`OnServerError::Commit`]. A handler that panics commits nothing in either case.
+    pub fn on_server_error(mut self, choice: OnServerError) -> Self {
+        self.policy.on_server_error = choice;
+        self
+    }
+}
+
+/// # What is stored
+impl PolicyBuilder {
+    /// Sets how the values of new records are encoded.
+    ///
+    /// The default is [`Codec::MessagePack`].
+    pub fn codec(mut self, codec: Codec) -> Self {
+        self.policy.codec = codec;
+        self
+    }
+
+    /// Sets how large a record may be, in bytes.
+    ///
+    /// The default is 16 MiB. A commit of more fails with [`TooLarge`](crate::ErrorKind::TooLarge), and so
+    /// does a load.
+    pub fn max_record_bytes(mut self, bytes: usize) -> Self {
+        self.policy.max_record_bytes = bytes;
+        self
+    }
+
+    /// Sets how many keys a session may hold.
+    ///
+    /// The default is 65,536.
+    pub fn max_keys(mut self, keys: usize) -> Self {
+        self.policy.max_keys = keys;
+        self
+    }
+
+    /// Sets how long one key may be, in bytes.
+    ///
+    /// The default is 1,024.
+    pub fn max_key_bytes(mut self, bytes: usize) -> Self {
+        self.policy.max_key_bytes = bytes;
+        self
+    }
+}
+
+/// # Whom a session belongs to
+impl PolicyBuilder {
+    /// Binds a session to the address of the client that began it; `None` does not.
+    ///
+    /// The default is `None`. A request from elsewhere is a stranger's. The address is the peer's, or what
+    /// a [trusted proxy](Self::trusted_proxies) says.
+    pub fn match_ip(mut self, part: impl Into<Option<IpMatch>>) -> Self {
+        self.policy.match_ip = part.into();
+        self
+    }
+
+    /// Binds a session to the `User-Agent` of the client that began it. Off by default: browsers change
+    /// theirs with every update.
+    pub fn match_user_agent(mut self) -> Self {
+        self.policy.match_user_agent = true;
+        self
+    }
+
+    /// Lets a session go on under another `User-Agent`. The default.
+    pub fn ignore_user_agent(mut self) -> Self {
+        self.policy.match_user_agent = false;
+        self
+    }
+
+    /// Sets the networks of the proxies in front of this server, and the header in which they say whom
+    /// they speak for.
+    ///
+    /// The default is none: the address of a client is the one that connected. Name one header, the one
+    /// that every proxy of yours writes: they pass the other one on as the client sent it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use steadfast::{Policy, ProxyHeader};
+    ///
+    /// # fn main() -> Result<(), steadfast::Error> {
+    /// let proxies = ["10.0.0.0/8".parse()?, "::1".parse()?];
+    /// let policy = Policy::builder().trusted_proxies(proxies, ProxyHeader::XForwardedFor).build()?;
+    /// # drop(policy);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn trusted_proxies(mut self, networks: impl IntoIterator<Item = Cidr>, header: ProxyHeader) -> Self {
+        self.policy.trusted_proxies = TrustedProxies { networks: networks.into_iter().collect(), header };
+        self
+    }
+
+    /// Sets the name of this node as logs and metrics show it. None by default.
+    pub fn node(mut self, name: impl Into<String>) -> Self {
+        self.policy.node = Some(name.into());
+        self
+    }
+}
+
+/// # The end
+impl PolicyBuilder {
+    /// Checks all settings together and makes the policy.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`InvalidConfig`](crate::ErrorKind::InvalidConfig). The message names every setting at
+    /// fault, its value and what to do, one a line.
+    pub fn build(mut self) -> Result<Policy> {
+        self.policy.cookie.name =
+            self.cookie_name.take().unwrap_or_else(|| self.policy.cookie.default_name().into());
+        faults::check(&self.policy, &mut self.faults);
+        if self.faults.is_empty() { Ok(self.policy) } else { Err(faults::refuse(&self.faults)) }
+    }
+}
+
+/// What only settings from a file or the environment need.
+#[cfg(feature = "config")]
+impl PolicyBuilder {
+    /// Adds a fault that [`build`](Self::build) reports with its own.
+    pub(crate) fn fault(mut self, fault: Fault) -> Self {
+        self.faults.push(fault);
+        self
+    }
+
+    /// Sets the networks and leaves the header.
+    pub(crate) fn proxy_networks(mut self, networks: Vec<Cidr>) -> Self {
+        self.policy.trusted_proxies.networks = networks;
+        self
+    }
+
+    /// Sets the header and leaves the networks.
+    pub(crate) fn proxy_header(mut self, header: ProxyHeader) -> Self {
+        self.policy.trusted_proxies.header = header;
+        self
+    }
+}

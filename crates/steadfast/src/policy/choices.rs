@@ -1,0 +1,52 @@
+//! The settings that choose one of several ways.
+
+/// How requests of one session that overlap share it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Concurrency {
+    /// One after another, as in CodeIgniter: each handler waits until the one before it has finished. The
+    /// default.
+    #[default]
+    Exclusive,
+    /// At the same time: what each one did is joined key by key when it commits. A closure given to
+    /// `update` may then run several times, and the last `set` of a key wins.
+    Merge,
+}
+
+/// How values are turned into bytes. A record says which way its values were written, so both are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Codec {
+    /// MessagePack: compact and quick, with real bytes. The default.
+    #[default]
+    MessagePack,
+    /// JSON: readable by people and by other languages.
+    #[cfg(feature = "json")]
+    Json,
+}
+
+/// What becomes of a session's changes when the handler answers with a status of 500 or above.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum OnServerError {
+    /// They are committed like any other's: the handler returned, so it meant what it did. The default.
+    #[default]
+    Commit,
+    /// They are dropped, as if the handler had not touched the session.
+    Discard,
+}
+
+/// How much of a client's address has to stay the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum IpMatch {
+    /// All of it. Signs people out whose network changes: phones, and homes with IPv6 privacy addresses.
+    Exact,
+    /// The first bits, so that a session survives a change of address inside one network.
+    Prefix {
+        /// How many bits of an IPv4 address, at most 32. `24` is a usual choice.
+        v4: u8,
+        /// How many bits of an IPv6 address, at most 128. `64` is one network of a home or an office.
+        v6: u8,
+    },
+}

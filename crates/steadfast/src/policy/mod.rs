@@ -1,0 +1,86 @@
+//! What the life cycle obeys: one immutable value, checked as a whole before the first request.
+
+mod builder;
+mod choices;
+mod cookie;
+mod duration;
+mod faults;
+
+use std::time::Duration;
+
+use crate::client::TrustedProxies;
+
+pub use builder::PolicyBuilder;
+pub use choices::{Codec, Concurrency, IpMatch, OnServerError};
+pub use cookie::SameSite;
+pub(crate) use cookie::{CookieSettings, MAX_COOKIE_LIFETIME};
+#[cfg(feature = "config")]
+pub(crate) use faults::{Fault, refuse};
+
+/// A session is touched at most once in this part of its idle timeout: with the default of 30 minutes,
+/// every 30 seconds.
+///
+/// A sixtieth keeps the writes of a busy page rare and the deadline's error below what a person notices.
+pub(crate) const TOUCH_FRACTION: u32 = 60;
+
+/// How sessions behave: timeouts, rotation, concurrency, limits, binding, the cookie.
+///
+/// Immutable, and free of contradictions: [`PolicyBuilder::build`] is the only way to one, and it checks
+/// all settings together. The settings and their defaults are described at the [`PolicyBuilder`].
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use steadfast::{Concurrency, Policy};
+///
+/// # fn main() -> Result<(), steadfast::Error> {
+/// let policy = Policy::builder()
+///     .idle_timeout(Duration::from_secs(15 * 60))
+///     .concurrency(Concurrency::Merge)
+///     .build()?;
+/// # drop(policy);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Policy {
+    pub(crate) idle_timeout: Duration,
+    pub(crate) absolute_timeout: Duration,
+    pub(crate) remember_idle_timeout: Duration,
+    pub(crate) remember_absolute_timeout: Duration,
+    pub(crate) rotate_every: Option<Duration>,
+    pub(crate) forward_window: Duration,
+    pub(crate) concurrency: Concurrency,
+    pub(crate) lock_wait: Duration,
+    pub(crate) lease: Duration,
+    pub(crate) lease_max: Duration,
+    pub(crate) on_server_error: OnServerError,
+    pub(crate) codec: Codec,
+    pub(crate) temp_ttl: Duration,
+    pub(crate) max_record_bytes: usize,
+    pub(crate) max_keys: usize,
+    pub(crate) max_key_bytes: usize,
+    pub(crate) match_ip: Option<IpMatch>,
+    pub(crate) match_user_agent: bool,
+    pub(crate) trusted_proxies: TrustedProxies,
+    pub(crate) cookie: CookieSettings,
+    pub(crate) node: Option<String>,
+}
+
+impl Policy {
+    /// Starts from the defaults.
+    pub fn builder() -> PolicyBuilder {
+        PolicyBuilder::default()
+    }
+}
+
+impl Default for Policy {
+    /// Makes the policy of a [`PolicyBuilder`] that nothing was set on.
+    fn default() -> Self {
+        Self::builder().build().expect("the defaults fit together")
+    }
+}
+
+#[cfg(test)]
+mod tests;
