@@ -30,7 +30,7 @@ impl Service {
     /// Starts a server and waits until it accepts connections.
     ///
     /// `command` makes the call from the port to listen on and the folder to keep files in, which is
-    /// the working directory and `TMPDIR` as well.
+    /// the working directory, `TMPDIR` and `HOME` as well.
     ///
     /// # Errors
     ///
@@ -40,7 +40,7 @@ impl Service {
         let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
         let log = File::create(folder.0.join("log"))?;
         let mut command = dies_with_us(&command(port, &folder.0));
-        command.current_dir(&folder.0).env("TMPDIR", &folder.0).process_group(0);
+        command.current_dir(&folder.0).env("TMPDIR", &folder.0).env("HOME", &folder.0);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         let child = command.spawn().map_err(|error| format!("cannot start {name}: {error}"))?;
         let mut service = Self { address: (Ipv4Addr::LOCALHOST, port).into(), child, _folder: folder };
@@ -67,29 +67,41 @@ impl Service {
         false
     }
 
-    /// Sends a signal to the server and everything it started.
+    fn wait_for_its_end(&mut self) {
+        let start = Instant::now();
+        while start.elapsed() < PATIENCE && matches!(self.child.try_wait(), Ok(None)) {
+            std::thread::sleep(POLL);
+        }
+    }
+
+    /// Sends a signal to the server and all it started.
     fn signal(&self, name: &str) {
-        let group = format!("kill -s {name} -- -{}", self.child.id());
-        let _ = Command::new("sh").args(["-c", &group]).stderr(Stdio::null()).status();
+        let kill = format!("kill -s {name} -- -{}", self.child.id());
+        let _ = Command::new("sh").args(["-c", &kill]).stderr(Stdio::null()).status();
     }
 }
 
 impl Drop for Service {
     fn drop(&mut self) {
         self.signal("TERM");
-        let start = Instant::now();
-        while start.elapsed() < PATIENCE && matches!(self.child.try_wait(), Ok(None)) {
-            std::thread::sleep(POLL);
+        self.wait_for_its_end();
+        // Whatever would not go. Where all went the group is gone, and so is its number's meaning.
+        if matches!(self.child.try_wait(), Ok(None)) {
+            self.signal("KILL");
+            let _ = self.child.wait();
         }
-        self.signal("KILL");
-        let _ = self.child.wait();
     }
 }
 
-/// Wraps a command so that the kernel ends it when this process ends, however it ends.
+/// Leads the process group of a server: hands SIGTERM on to all of it and waits for the server's end.
+const LEADER: &str = r#"trap 'trap "" TERM; kill -s TERM 0' TERM; "$@" & wait; wait"#;
+
+/// Wraps a command so that it ends, with all it started, when this process ends, however it ends: the
+/// kernel then sends SIGTERM to the leader.
 fn dies_with_us(command: &Command) -> Command {
     let mut wrapped = Command::new("setpriv");
-    wrapped.args(["--pdeathsig", "TERM", "--"]).arg(command.get_program()).args(command.get_args());
+    wrapped.args(["--pdeathsig", "TERM", "--", "sh", "-c", LEADER, "leader"]);
+    wrapped.arg(command.get_program()).args(command.get_args()).process_group(0);
     wrapped
 }
 
