@@ -1,0 +1,45 @@
+//! Stage `browser`: a real Chromium walks the demo.
+//!
+//! The walk is the integration test `browser` of the demo. The stage starts `chromedriver` and hands
+//! its address over in `STEADFAST_WEBDRIVER`. In the demo's manifest the test is `test = false`, so
+//! that a plain `cargo test` needs no browser.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::cargo::cargo;
+use crate::packages::Tool;
+use crate::servers::Service;
+use crate::stage::{Counts, Stage};
+use crate::{Result, rust};
+
+pub(crate) const PACKAGE: &str = "steadfast-demo";
+
+const STAGE: Stage = Stage {
+    name: "browser",
+    about: "Chromium walks the demo",
+    needs: &[
+        Tool { program: "chromium", package: "chromium" },
+        Tool { program: "chromedriver", package: "chromium-driver" },
+    ],
+    run,
+};
+
+/// Returns the stage, if the demo has such a test.
+pub(crate) fn stage() -> Option<Stage> {
+    is_there().then_some(STAGE)
+}
+
+pub(crate) fn is_there() -> bool {
+    Path::new("demo/tests/browser").is_dir()
+}
+
+fn run() -> Result<Counts> {
+    let driver = Service::start("chromedriver", |port, _| {
+        let mut command = Command::new("chromedriver");
+        command.arg(format!("--port={port}"));
+        command
+    })?;
+    let mut walk = cargo(["test", "--package", PACKAGE, "--test", "browser"]);
+    rust::count(walk.env("STEADFAST_WEBDRIVER", format!("http://{}", driver.address())))
+}

@@ -1,0 +1,67 @@
+//! Stage `features`: every feature of the library compiles alone, and stays lean.
+
+use std::collections::BTreeSet;
+
+use crate::cargo::cargo;
+use crate::stage::Counts;
+use crate::{Result, process};
+
+const MANIFEST: &str = "crates/steadfast/Cargo.toml";
+
+/// What a choice of features must not pull in: an application pays only for what it names.
+const LEAN: [(&str, &[&str]); 3] = [
+    ("", &["axum-core", "metrics", "rusqlite", "toml", "tower-layer", "tower-service", "tracing"]),
+    (
+        "default",
+        &["axum", "hyper", "libsqlite3-sys", "metrics", "rusqlite", "serde_json", "tokio-macros", "toml"],
+    ),
+    ("tower", &["axum-core"]),
+];
+
+pub(crate) fn run() -> Result<Counts> {
+    let manifest = std::fs::read_to_string(MANIFEST)?;
+    let mut counts = Counts::default();
+    for feature in std::iter::once("").chain(names(&manifest)) {
+        let alone =
+            ["clippy", "--package", "steadfast", "--quiet", "--no-default-features", "--features", feature];
+        let mut command = cargo(alone);
+        counts.check(&shown(feature), process::run(command.args(["--", "-D", "warnings"])));
+    }
+    for (feature, banned) in LEAN {
+        counts.check(&shown(feature), lean(feature, banned));
+    }
+    Ok(counts)
+}
+
+/// Reads the names in the `[features]` table of a manifest with one feature a line.
+fn names(manifest: &str) -> impl Iterator<Item = &str> {
+    let lines = manifest.lines().skip_while(|line| *line != "[features]").skip(1);
+    let lines = lines.take_while(|line| !line.starts_with('['));
+    lines.filter(|line| !line.starts_with('#')).filter_map(|line| Some(line.split_once('=')?.0.trim()))
+}
+
+fn lean(feature: &str, banned: &[&str]) -> Result<()> {
+    let tree = ["tree", "--package", "steadfast", "--edges", "normal", "--prefix", "none", "--format", "{p}"];
+    let tree = process::output(cargo(tree).args(["--no-default-features", "--features", feature]))?;
+    let pulled: BTreeSet<&str> = tree.lines().filter_map(|line| line.split(' ').next()).collect();
+    let bad: Vec<&str> = banned.iter().copied().filter(|name| pulled.contains(name)).collect();
+    if bad.is_empty() { Ok(()) } else { Err(format!("must not pull in {}", bad.join(", ")).into()) }
+}
+
+fn shown(feature: &str) -> String {
+    match feature {
+        "" => "no features".to_owned(),
+        feature => format!("feature {feature}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_features_of_a_manifest_are_those_of_its_table() {
+        let manifest = "[package]\nname = \"x\"\n[features]\ndefault = [\"a\"]\n# drivers\na = []\n\n[dependencies]\nb = 1\n";
+        assert_eq!(names(manifest).collect::<Vec<_>>(), ["default", "a"]);
+    }
+}

@@ -1,0 +1,53 @@
+//! The stages of `cargo xtask lint`, the quickest first.
+
+use std::process::Command;
+
+use crate::cargo::cargo;
+use crate::fuzz::CXX;
+use crate::stage::{Counts, Stage};
+use crate::{Result, browser, features, process, tidy};
+
+pub(crate) const STAGES: [Stage; 5] = [
+    Stage {
+        name: "tidy",
+        about: "what no compiler checks: links, lengths, leftovers",
+        needs: &[],
+        run: tidy::run,
+    },
+    Stage { name: "fmt", about: "formatting", needs: &[], run: fmt },
+    // The fuzzing engine is C++ and is compiled even for a check.
+    Stage { name: "clippy", about: "lints over all code and features", needs: &[CXX], run: clippy },
+    Stage { name: "doc", about: "documentation without warnings", needs: &[], run: doc },
+    Stage {
+        name: "features",
+        about: "each feature alone, and what it must not pull in",
+        needs: &[],
+        run: features::run,
+    },
+];
+
+fn fmt() -> Result<Counts> {
+    one("cargo fmt", &mut cargo(["fmt", "--all", "--check"]))
+}
+
+fn clippy() -> Result<Counts> {
+    let mut all = cargo(["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]);
+    let mut counts = one("cargo clippy", &mut all)?;
+    if browser::is_there() {
+        // `--all-targets` leaves out a test that is not run by default.
+        let args = ["clippy", "--package", browser::PACKAGE, "--test", "browser", "--", "-D", "warnings"];
+        counts += &one("cargo clippy --test browser", &mut cargo(args))?;
+    }
+    Ok(counts)
+}
+
+fn doc() -> Result<Counts> {
+    let mut command = cargo(["doc", "--workspace", "--all-features", "--no-deps"]);
+    one("cargo doc", command.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn one(what: &str, command: &mut Command) -> Result<Counts> {
+    let mut counts = Counts::default();
+    counts.check(what, process::run(command));
+    Ok(counts)
+}
