@@ -1,20 +1,50 @@
 //! Sessions that stay: the session layer for Rust web servers that never loses a session.
 
+// In the order of the data's way: from the request to the store, and back.
+#[cfg(feature = "tower")]
+mod adaptor;
 mod client;
-#[cfg(feature = "conformance")]
-pub mod conformance;
 mod cookie;
+mod token;
+
+mod lifecycle;
+mod plan;
+mod rules;
+
+mod codec;
+mod record;
+mod session;
+
+mod handle;
+mod sessions;
+
+pub mod store;
+
 mod error;
+mod events;
 mod hex;
 mod ows;
 mod policy;
 mod random;
-pub mod store;
-#[cfg(any(feature = "testing", feature = "conformance"))]
-pub mod testing;
 mod time;
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
+#[cfg(any(feature = "testing", feature = "conformance"))]
+pub mod testing;
+
+#[cfg(feature = "axum")]
+pub use adaptor::axum;
+#[cfg(feature = "tower")]
+pub use adaptor::{CommitError, PeerAddr, SessionLayer, SessionService, session, session_view};
 pub use client::{Cidr, ProxyHeader};
+pub use codec::Value;
 pub use error::{Error, ErrorKind, Result, chain};
+pub use events::{Anomaly, Event, EventKind};
+pub use handle::SessionHandle;
 pub use policy::{Codec, Concurrency, IpMatch, OnServerError, Policy, PolicyBuilder, SameSite};
+#[cfg(feature = "dangerous-protocol")]
+pub use rules::Rules;
+pub use session::{Key, KeyFor, Metadata, Session, SessionView};
+pub use sessions::{SessionInfo, Sessions, SessionsBuilder};
 pub use time::{Clock, SystemClock, Timestamp};

@@ -47,6 +47,17 @@ impl Timestamp {
     pub const fn saturating_since(self, earlier: Self) -> Duration {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
+
+    /// Returns this instant by another clock, which is ahead by so many microseconds.
+    pub(crate) const fn shifted(self, ahead_by: i64) -> Self {
+        Self(self.0.saturating_add_signed(ahead_by))
+    }
+
+    /// Returns by how many microseconds this is ahead of another reading.
+    pub(crate) fn ahead_of(self, other: Self) -> i64 {
+        let micros = i128::from(self.0) - i128::from(other.0);
+        i64::try_from(micros).unwrap_or(if micros < 0 { i64::MIN } else { i64::MAX })
+    }
 }
 
 impl Add<Duration> for Timestamp {

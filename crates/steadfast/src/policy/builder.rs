@@ -6,6 +6,7 @@ use super::faults::{self, Fault};
 use super::{Codec, Concurrency, CookieSettings, IpMatch, OnServerError, Policy, SameSite};
 use crate::client::{Cidr, ProxyHeader, TrustedProxies};
 use crate::error::Result;
+use crate::rules::Rules;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -73,6 +74,7 @@ impl Default for PolicyBuilder {
                 partitioned: false,
             },
             node: None,
+            rules: Rules::ALL,
         };
         Self { policy, cookie_name: None, faults: Vec::new() }
     }
@@ -298,6 +300,20 @@ impl PolicyBuilder {
             self.cookie_name.take().unwrap_or_else(|| self.policy.cookie.default_name().into());
         faults::check(&self.policy, &mut self.faults);
         if self.faults.is_empty() { Ok(self.policy) } else { Err(faults::refuse(&self.faults)) }
+    }
+}
+
+/// # Without protection
+#[cfg(feature = "dangerous-protocol")]
+impl PolicyBuilder {
+    /// Breaks the protocol on purpose: for tests, and for showing what goes wrong without its rules.
+    ///
+    /// # Security
+    ///
+    /// With any rule off, sessions lose writes, sign people out, or come back from the dead.
+    pub fn dangerous_rules(mut self, rules: Rules) -> Self {
+        self.policy.rules = rules;
+        self
     }
 }
 

@@ -9,6 +9,7 @@ mod faults;
 use std::time::Duration;
 
 use crate::client::TrustedProxies;
+use crate::rules::Rules;
 
 pub use builder::PolicyBuilder;
 pub use choices::{Codec, Concurrency, IpMatch, OnServerError};
@@ -66,12 +67,34 @@ pub struct Policy {
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) cookie: CookieSettings,
     pub(crate) node: Option<String>,
+    pub(crate) rules: Rules,
+}
+
+/// How large a session may become.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) record_bytes: usize,
+    pub(crate) keys: usize,
+    pub(crate) key_bytes: usize,
 }
 
 impl Policy {
     /// Starts from the defaults.
     pub fn builder() -> PolicyBuilder {
         PolicyBuilder::default()
+    }
+
+    pub(crate) fn limits(&self) -> Limits {
+        Limits { record_bytes: self.max_record_bytes, keys: self.max_keys, key_bytes: self.max_key_bytes }
+    }
+
+    /// Returns the idle and the absolute timeout of a session.
+    pub(crate) fn lifetimes(&self, persistent: bool) -> (Duration, Duration) {
+        if persistent {
+            (self.remember_idle_timeout, self.remember_absolute_timeout)
+        } else {
+            (self.idle_timeout, self.absolute_timeout)
+        }
     }
 }
 

@@ -1,0 +1,118 @@
+//! The glue to web frameworks. No decision is made here.
+
+mod service;
+
+#[cfg(feature = "axum")]
+pub mod axum;
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use http::header::{COOKIE, HeaderMap, HeaderName};
+use http::request::Parts;
+
+use crate::client::{
+    Headers, MAX_USER_AGENT_BYTES, RequestKind, agent_fingerprint, client_ip, ip_fingerprint, request_kind,
+};
+use crate::cookie::candidates;
+use crate::error::{Error, ErrorKind, Result};
+use crate::lifecycle::{Access, Client, Core, Exchange, Opening};
+use crate::session::{Session, SessionView};
+use crate::token::Token;
+
+pub use service::{CommitError, SessionLayer, SessionService};
+
+/// The address of a request's peer, for servers other than axum's: put it into the request's extensions.
+///
+/// With axum, serve with `into_make_service_with_connect_info::<SocketAddr>()` instead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PeerAddr(pub SocketAddr);
+
+/// What the layer leaves in a request for those inside it.
+#[derive(Clone)]
+pub(crate) struct Attached(Arc<Exchange>);
+
+impl Headers for HeaderMap {
+    fn all<'a>(&'a self, name: &'static str) -> impl DoubleEndedIterator<Item = &'a [u8]> {
+        self.get_all(HeaderName::from_static(name)).iter().map(|value| value.as_bytes())
+    }
+}
+
+/// Opens the request's session, to read and write, in the policy's concurrency mode.
+///
+/// For middleware and frameworks without extractors of ours: it needs the layer outside of it.
+///
+/// # Errors
+///
+/// [`NotSetUp`](ErrorKind::NotSetUp) without the layer, and whatever opening the session fails with.
+///
+/// # Cancel safety
+///
+/// If the future is dropped, nothing is held.
+pub async fn session(parts: &Parts) -> Result<Session> {
+    let exchange = attached(parts)?;
+    let access = exchange.core().policy.concurrency.into();
+    open(&exchange, access, parts).await?;
+    Ok(Session::new(exchange))
+}
+
+/// Opens the request's session, to read.
+///
+/// # Errors
+///
+/// As [`session`].
+///
+/// # Cancel safety
+///
+/// Reads only.
+pub async fn session_view(parts: &Parts) -> Result<SessionView> {
+    let exchange = attached(parts)?;
+    open(&exchange, Access::View, parts).await?;
+    Ok(SessionView::new(exchange))
+}
+
+pub(crate) fn attached(parts: &Parts) -> Result<Arc<Exchange>> {
+    let attached = parts.extensions.get::<Attached>().map(|attached| Arc::clone(&attached.0));
+    attached.ok_or_else(|| {
+        Error::new(ErrorKind::NotSetUp, "no session layer around this route; add `.layer(sessions.layer())`")
+    })
+}
+
+pub(crate) async fn open(exchange: &Arc<Exchange>, access: Access, parts: &Parts) -> Result<()> {
+    let client = || client(exchange.core(), parts);
+    exchange.open(access, Opening::Request(client)).await
+}
+
+/// Finds out what is known of the client.
+fn client(core: &Core, parts: &Parts) -> Result<Client> {
+    let (policy, headers) = (&core.policy, &parts.headers);
+    let cookies = candidates(headers.get_all(COOKIE).iter().map(|line| line.as_bytes()), core.cookies.name());
+    let ip = client_ip(peer(parts), headers, &policy.trusted_proxies);
+    if ip.is_none() && policy.match_ip.is_some() {
+        return Err(Error::new(
+            ErrorKind::NotSetUp,
+            "`match_ip` needs the peer's address; serve with `into_make_service_with_connect_info::<SocketAddr>()`",
+        ));
+    }
+    let agent = headers.get(http::header::USER_AGENT).map_or(&b""[..], |agent| agent.as_bytes());
+    let agent = &agent[..agent.len().min(MAX_USER_AGENT_BYTES)];
+    Ok(Client {
+        tokens: cookies.iter().filter_map(Token::parse).collect(),
+        too_many: cookies.overflow(),
+        ip,
+        user_agent: String::from_utf8_lossy(agent).into_owned(),
+        bound_ip: policy.match_ip.zip(ip).map(|(part, ip)| ip_fingerprint(ip, part)),
+        bound_agent: policy.match_user_agent.then(|| agent_fingerprint(agent)),
+        background: request_kind(headers) == RequestKind::Background,
+    })
+}
+
+fn peer(parts: &Parts) -> Option<IpAddr> {
+    #[cfg(feature = "axum")]
+    if let Some(::axum::extract::ConnectInfo(peer)) =
+        parts.extensions.get::<::axum::extract::ConnectInfo<SocketAddr>>()
+    {
+        return Some(peer.ip());
+    }
+    parts.extensions.get::<PeerAddr>().map(|PeerAddr(peer)| peer.ip())
+}

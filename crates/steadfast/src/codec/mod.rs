@@ -1,0 +1,59 @@
+//! Values to bytes and back: one value at a time, so that `get` decodes one key and `set` encodes one.
+
+mod value;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::policy::Codec;
+
+pub use value::Value;
+
+/// How deeply a value may be nested, when it is read. A stack is not the place to find the end.
+const MAX_DEPTH: usize = 64;
+
+impl Codec {
+    /// Encodes one value.
+    pub(crate) fn encode<T: Serialize + ?Sized>(self, value: &T) -> Result<Vec<u8>> {
+        match self {
+            // With field names, so that a struct may gain and lose fields while sessions live.
+            Self::MessagePack => rmp_serde::to_vec_named(value).map_err(cannot_encode),
+            #[cfg(feature = "json")]
+            Self::Json => serde_json::to_vec(value).map_err(cannot_encode),
+        }
+    }
+
+    /// Decodes one value.
+    pub(crate) fn decode<T: DeserializeOwned>(self, bytes: &[u8]) -> Result<T> {
+        match self {
+            Self::MessagePack => {
+                let mut deserializer = rmp_serde::Deserializer::from_read_ref(bytes);
+                deserializer.set_max_depth(MAX_DEPTH);
+                T::deserialize(&mut deserializer).map_err(cannot_decode)
+            }
+            // serde_json stops at 128 levels by itself.
+            #[cfg(feature = "json")]
+            Self::Json => serde_json::from_slice(bytes).map_err(cannot_decode),
+        }
+    }
+
+    /// Reports whether the bytes are the codec's null, which counts as missing.
+    pub(crate) fn is_null(self, bytes: &[u8]) -> bool {
+        match self {
+            Self::MessagePack => bytes == [0xc0],
+            #[cfg(feature = "json")]
+            Self::Json => bytes == b"null",
+        }
+    }
+}
+
+/// The source of an encoding error can quote the value, so it is left out.
+fn cannot_encode<E>(_: E) -> Error {
+    Error::new(ErrorKind::Codec, "the value can't be encoded with the session's codec")
+}
+
+/// The source of a decoding error can quote the value, so it is left out.
+fn cannot_decode<E>(_: E) -> Error {
+    Error::new(ErrorKind::Codec, "the session holds a value of another type under this key")
+}

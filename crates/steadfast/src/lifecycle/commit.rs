@@ -1,0 +1,336 @@
+//! From what was done to the store: one conditional write, done again on a fresher record if it must be.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Core;
+use super::desk::Turn;
+use super::exchange::{Access, Base, Exchange, Outcome, Work, missing};
+use super::open::Again;
+use super::prepare::{Afterwards, Fresh, Op, Prepared, Written};
+use crate::error::{Error, ErrorKind, Result};
+use crate::events::EventKind;
+use crate::plan::{Admission, Fate, Opened, Rotation, StoreOp};
+use crate::record::{self, Standing};
+use crate::store::{
+    Created, Found, LeaseEnd, Loaded, Predecessor, Record, Replaced, Store as _, StoreKey, Updated, Version,
+};
+
+/// How often a commit is tried on fresher records, before the session counts as too busy. From the second
+/// try on the requests of a node go one after another, so only other nodes can be in the way.
+const TRIES: u32 = 64;
+
+/// How long a merged request that met a conflict waits for those of its node to be done.
+const IN_LINE: Duration = Duration::from_millis(250);
+
+/// What the store said to a commit.
+enum Sent {
+    Done,
+    /// Somebody else wrote: read again, and do it again.
+    Conflict,
+    /// There is no record any more.
+    Gone,
+    /// The new key is taken; another one will not be.
+    KeyTaken,
+}
+
+impl Exchange {
+    /// Commits what was done; a second call does nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Stale`], [`Superseded`](ErrorKind::Superseded) and [`Missing`](ErrorKind::Missing) if
+    /// another request was first, and whatever the store fails with. No cookie is sent then.
+    ///
+    /// # Cancel safety
+    ///
+    /// The write may or may not have happened; the turn is passed on, and the lease given back.
+    pub(crate) async fn commit(self: &Arc<Self>) -> Result<()> {
+        if self.with(|work| std::mem::replace(&mut work.state.phase, crate::session::Phase::Closed))
+            == crate::session::Phase::Closed
+        {
+            return Ok(());
+        }
+        let result = self.commit_once_open().await;
+        if let Err(error) = &result {
+            self.abandon();
+            if let Some(key) = self.with(|work| work.base.as_ref().map(|base| base.key)) {
+                self.core.observer.tell(EventKind::Failed(error.kind()), &key);
+            }
+        }
+        result
+    }
+
+    async fn commit_once_open(self: &Arc<Self>) -> Result<()> {
+        let mut in_line = None;
+        for _ in 0..TRIES {
+            let began = Instant::now();
+            let prepared = self.with(|work| work.prepare(&self.core))?;
+            match self.send(&prepared.op).await? {
+                Sent::Done => {
+                    self.settle(prepared, began);
+                    return Ok(());
+                }
+                Sent::KeyTaken => self.with(|work| work.reserved = None),
+                Sent::Gone if self.with(|work| work.wants_end()) => {
+                    self.settle(prepared, began);
+                    return Ok(());
+                }
+                Sent::Gone => return Err(missing()),
+                Sent::Conflict => {
+                    if in_line.is_none() {
+                        in_line = self.get_in_line().await;
+                    }
+                    self.rebase().await?;
+                }
+            }
+        }
+        Err(Error::new(ErrorKind::Busy, "too many requests changed the session at once; try again"))
+    }
+
+    async fn send(&self, op: &Op) -> Result<Sent> {
+        let store = &self.core.store;
+        match op {
+            Op::Nothing => Ok(Sent::Done),
+            Op::Create { new: Fresh { key, written, .. } } => {
+                Ok(match store.create(key, &written.record).await? {
+                    Created::Stored => Sent::Done,
+                    Created::IdTaken => Sent::KeyTaken,
+                })
+            }
+            Op::Update { key, seen, written } => self.send_update(key, *seen, &written.record).await,
+            Op::Replace { old, seen, frozen, new } => {
+                let predecessor = frozen.as_ref().map_or(Predecessor::Delete, Predecessor::Update);
+                let replaced = store.replace(old, *seen, predecessor, &new.key, &new.written.record).await?;
+                Ok(match replaced {
+                    Replaced::Stored => Sent::Done,
+                    Replaced::Stale => Sent::Conflict,
+                    Replaced::Missing => Sent::Gone,
+                    Replaced::IdTaken => Sent::KeyTaken,
+                })
+            }
+            Op::Delete { key } => {
+                // Whether it was there or not, it is not there now.
+                let _ = store.delete(key).await?;
+                Ok(Sent::Done)
+            }
+        }
+    }
+
+    async fn send_update(&self, key: &StoreKey, seen: Version, record: &Record) -> Result<Sent> {
+        let lease = self.with(|work| work.lease_end(self.core.policy.lease));
+        match self.core.store.update(key, seen, record, lease).await? {
+            Updated::Stored => Ok(Sent::Done),
+            Updated::Stale => Ok(Sent::Conflict),
+            Updated::Missing if self.core.policy.rules.missing_stays_missing => Ok(Sent::Gone),
+            Updated::Missing => match self.core.store.create(key, record).await? {
+                Created::Stored => Ok(Sent::Done),
+                Created::IdTaken => Ok(Sent::Conflict),
+            },
+        }
+    }
+
+    /// Waits, for a moment, until the merged requests of this node that met a conflict before are done.
+    async fn get_in_line(&self) -> Option<Turn> {
+        let key = self.with(|work| match work.access {
+            Access::Merge => work.base.as_ref().map(|base| base.key),
+            Access::View | Access::Exclusive => None,
+        })?;
+        match self.core.desk.enter(&key) {
+            Ok(turn) => Some(turn),
+            Err(waiting) => tokio::time::timeout(IN_LINE, waiting.turn()).await.ok(),
+        }
+    }
+
+    /// Reads the record again, and does what was done again on it.
+    async fn rebase(&self) -> Result<()> {
+        let (token, key) = self.with(|work| {
+            let base = work.base.as_ref().expect("only a record that was opened can be in conflict");
+            (base.token.clone(), base.key)
+        });
+        let Some(again) = self.read_again(token, key).await? else { return Err(missing()) };
+        self.core.observer.tell(EventKind::Replayed, &key);
+        self.with(|work| work.rebase(again, self.core.policy.rules))
+    }
+
+    /// Notes what was stored, passes the turn on, and leaves the rest to be done off the path.
+    fn settle(self: &Arc<Self>, prepared: Prepared, began: Instant) {
+        let Prepared { op, cookie, kind } = prepared;
+        let turn = self.with(|work| {
+            work.outcome = Outcome::Committed(cookie);
+            work.turn.take()
+        });
+        match op {
+            Op::Nothing => self.settle_read(turn),
+            Op::Create { new } => {
+                self.core.observer.tell(EventKind::Created, &new.key);
+                self.with(|work| work.go_on_from(new, &self.core));
+            }
+            Op::Update { key, written, .. } => self.settle_update(key, kind, written, turn, began),
+            Op::Replace { old, new, .. } => {
+                let key = new.key;
+                let before = self.with(|work| work.go_on_from(new, &self.core));
+                pass_on(turn);
+                if kind == StoreOp::DeleteAndCreate {
+                    self.core.ended(EventKind::Ended, &old);
+                    self.core.observer.tell(EventKind::Created, &key);
+                } else {
+                    self.core.ended(EventKind::Renewed, &old);
+                    self.spare_undelivered(before);
+                }
+            }
+            Op::Delete { key } => {
+                self.with(|work| work.base = None);
+                pass_on(turn);
+                self.core.ended(EventKind::Ended, &key);
+            }
+        }
+    }
+
+    fn settle_update(
+        &self,
+        key: StoreKey,
+        kind: StoreOp,
+        written: Written,
+        turn: Option<Turn>,
+        began: Instant,
+    ) {
+        let Written { record, header } = written;
+        let (found, standing) = self.with(|work| {
+            let found = Found { record, now: work.now(&self.core) };
+            let base = work.base.as_mut().expect("only a record that was opened is updated");
+            let standing = base.header.standing;
+            (base.found, base.header) = (found.clone(), header.clone());
+            (found, standing)
+        });
+        self.core.observer.tell(EventKind::Committed, &key);
+        if let StoreOp::Update(identity) = kind {
+            if identity.rotate {
+                self.core.observer.tell(EventKind::Rotated, &key);
+            }
+            if identity.deliver {
+                self.core.observer.tell(EventKind::Delivered, &key);
+                end_origin(&self.core, standing, found.now);
+            }
+        }
+        match turn {
+            Some(turn) if turn.keeps_lease() => turn.hand_over(found, began),
+            turn => pass_on(turn),
+        }
+    }
+
+    /// Does what a request that wrote nothing leaves to be done, off its path, and then passes the turn on.
+    fn settle_read(&self, turn: Option<Turn>) {
+        let core = &self.core;
+        match self.with(|work| work.afterwards(core)) {
+            Afterwards::Nothing => drop(turn),
+            Afterwards::Touch(expires_at) => {
+                let Some(key) = self.with(|work| work.base.as_ref().map(|base| base.key)) else { return };
+                let (core, off_path) = (Arc::clone(core), &core.off_path);
+                off_path.run(async move {
+                    // A touch that fails is done by the next request: the slack is made for that.
+                    drop(core.store.touch(&key, expires_at).await);
+                    core.observer.tell(EventKind::Touched, &key);
+                    drop(turn);
+                });
+            }
+            Afterwards::Deliver => {
+                let Some((key, seen, written, standing)) = self.with(|work| work.delivery(core)) else {
+                    return;
+                };
+                let (core, off_path) = (Arc::clone(core), &core.off_path);
+                off_path.run(async move {
+                    deliver(&core, &key, seen, &written, standing).await;
+                    drop(turn);
+                });
+            }
+        }
+    }
+
+    /// After a repeated sign-in: leaves the session of the first one, which nobody came with, a window to
+    /// be presented in. Its response may still be on the way, and overtake this one.
+    fn spare_undelivered(&self, before: Option<Base>) {
+        let Some(Standing::Frozen { successor }) = before.map(|base| base.header.standing) else { return };
+        let core = Arc::clone(&self.core);
+        self.core.off_path.run(async move {
+            if core.policy.rules.spare_undelivered {
+                shorten_undelivered(&core, &successor).await;
+            } else {
+                drop(core.store.delete(&successor).await);
+            }
+        });
+    }
+}
+
+/// Notes the first presentation of a secret, unless somebody wrote meanwhile: the next one notes it then.
+async fn deliver(core: &Core, key: &StoreKey, seen: Version, written: &Written, standing: Standing) {
+    let updated = core.store.update(key, seen, &written.record, LeaseEnd::None).await;
+    if let Ok(Updated::Stored) = updated {
+        core.observer.tell(EventKind::Delivered, key);
+        end_origin(core, standing, written.header.seen_at);
+    }
+}
+
+/// Ends the record that a change of privilege left behind, now that somebody came with its successor: at
+/// the end of its window.
+fn end_origin(core: &Core, standing: Standing, now: crate::time::Timestamp) {
+    let Standing::Undelivered { origin, window_ends } = standing else { return };
+    let store = core.store.clone();
+    core.off_path.run(async move {
+        if now >= window_ends {
+            drop(store.delete(&origin).await);
+        } else {
+            drop(store.touch(&origin, window_ends).await);
+        }
+    });
+}
+
+async fn shorten_undelivered(core: &Core, key: &StoreKey) {
+    let Ok(Loaded::Found(found)) = core.store.load(key).await else { return };
+    let Ok(contents) = record::decode(&found.record.payload) else { return };
+    if !matches!(contents.header.standing, Standing::Undelivered { .. }) {
+        return;
+    }
+    let seen = found.record.version;
+    let expires_at = found.record.expires_at.min(found.now + core.policy.forward_window);
+    let record = Record { version: Version::fresh(), expires_at, ..found.record };
+    // If somebody came with it meanwhile, it stays as it is.
+    drop(core.store.update(key, seen, &record, LeaseEnd::None).await);
+}
+
+/// Passes a turn on after a store call that ended its lease.
+fn pass_on(turn: Option<Turn>) {
+    if let Some(turn) = turn {
+        turn.pass_on_without_lease();
+    }
+}
+
+impl Work {
+    /// What the commit does with the lease: kept for a waiter of this node, or ended.
+    fn lease_end(&mut self, ttl: Duration) -> LeaseEnd {
+        let Some(turn) = &mut self.turn else { return LeaseEnd::None };
+        let Some(held) = turn.lease() else { return LeaseEnd::None };
+        match turn.keep_for_waiter(ttl) {
+            Some(lease) => LeaseEnd::Renew(lease),
+            None => LeaseEnd::Release(held.token),
+        }
+    }
+
+    fn rebase(&mut self, again: Again, rules: crate::rules::Rules) -> Result<()> {
+        let Again { base, codec, values } = again;
+        if self.state.fate != Fate::End && !self.fits(&base.header, rules) {
+            self.state.replay(values, codec, base.header.flash_at)?;
+        }
+        self.base = Some(base);
+        Ok(())
+    }
+
+    /// Goes on from the record that was stored under a new key; returns the one before it.
+    fn go_on_from(&mut self, new: Fresh, core: &Core) -> Option<Base> {
+        let Fresh { token, key, written: Written { record, header } } = new;
+        let found = Found { record, now: self.now(core) };
+        let opened =
+            Opened::Live { admission: Admission::Current { first: false }, rotation: Rotation::Barred };
+        self.base.replace(Base { token: Some(token), key, found, header, opened })
+    }
+}

@@ -1,0 +1,270 @@
+//! Turns: requests of one node that want the same session exclusively take them one after another.
+//!
+//! The first one takes the store's lease; each of the others is handed the turn by the one before it,
+//! with the lease and, after a commit, with the record, so that it needs no store call to begin. The queue
+//! is fair. The lease of the store keeps other nodes out; it is given back now and then, so that they get
+//! their turn, too.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::store::{Found, Lease, LeaseToken, StoreKey};
+use crate::token::SecretDigest;
+
+/// Locks are held for a few instructions each; a few of them keep cores out of each other's way.
+const SHARDS: usize = 16;
+
+/// How often in a row a session is handed over on one node before other nodes get their chance.
+const TURNS_IN_A_ROW: u32 = 16;
+
+/// How long in a row a session is handed over on one node before other nodes get their chance.
+const TIME_IN_A_ROW: Duration = Duration::from_secs(1);
+
+/// Where requests queue.
+pub(crate) struct Desk {
+    shards: [Mutex<HashMap<StoreKey, Place>>; SHARDS],
+    /// Gives back a lease whose holder is gone.
+    give_back: Box<dyn Fn(StoreKey, LeaseToken) + Send + Sync>,
+}
+
+/// What the desk knows about a session that somebody is at work on.
+#[derive(Default)]
+struct Place {
+    waiters: VecDeque<Waiter>,
+    lease: Option<Held>,
+    /// The secrets with which the session opens, as the one at work found it.
+    secrets: Vec<SecretDigest>,
+}
+
+struct Waiter {
+    arrived: Instant,
+    sender: oneshot::Sender<Turn>,
+}
+
+/// A lease of the store.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Held {
+    pub(crate) token: LeaseToken,
+    /// When this node took it, or last began anew after other nodes had their chance.
+    taken: Instant,
+    renewed: Instant,
+    turns: u32,
+    pub(crate) lost: bool,
+}
+
+/// What a waiter is handed with its turn.
+#[derive(Default)]
+pub(crate) struct Handed {
+    /// The record as the one before committed it, and when that commit began.
+    found: Option<(Found, Instant)>,
+    /// Other nodes should get a chance first.
+    pub(crate) after_others: bool,
+}
+
+impl Handed {
+    /// Returns the record as the one before committed it. Without it, the record is to be read again.
+    pub(crate) fn into_found(self) -> Option<Found> {
+        self.found.map(|(found, _)| found)
+    }
+}
+
+/// The right to work on a session, among the requests of this node. Passed on when dropped.
+pub(crate) struct Turn {
+    desk: Arc<Desk>,
+    key: StoreKey,
+    handed: Handed,
+    keeps_lease: bool,
+    done: bool,
+}
+
+/// A request that waits for its turn.
+pub(crate) struct Waiting(oneshot::Receiver<Turn>);
+
+impl Waiting {
+    /// Waits for the turn.
+    pub(crate) async fn turn(self) -> Turn {
+        self.0.await.expect("a turn is passed on until nobody waits")
+    }
+}
+
+impl Desk {
+    pub(crate) fn new(give_back: impl Fn(StoreKey, LeaseToken) + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { shards: Default::default(), give_back: Box::new(give_back) })
+    }
+
+    /// Takes a turn, if nobody of this node is at work on the session; else gets in line.
+    pub(crate) fn enter(self: &Arc<Self>, key: &StoreKey) -> Result<Turn, Waiting> {
+        let mut shard = self.shard(key);
+        match shard.get_mut(key) {
+            None => {
+                shard.insert(*key, Place::default());
+                Ok(Turn {
+                    desk: Arc::clone(self),
+                    key: *key,
+                    handed: Handed::default(),
+                    keeps_lease: false,
+                    done: false,
+                })
+            }
+            Some(place) => {
+                let (sender, receiver) = oneshot::channel();
+                place.waiters.push_back(Waiter { arrived: Instant::now(), sender });
+                Err(Waiting(receiver))
+            }
+        }
+    }
+
+    /// Reports whether a secret opens the session that somebody is at work on, as far as the desk knows.
+    pub(crate) fn knows(&self, key: &StoreKey, presented: &SecretDigest) -> bool {
+        self.shard(key).get(key).is_some_and(|place| place.secrets.iter().any(|s| s.matches(presented)))
+    }
+
+    /// Returns the leases that have not been renewed for `interval` and not been held for `max`.
+    pub(crate) fn due(&self, interval: Duration, max: Duration) -> Vec<(StoreKey, LeaseToken)> {
+        let mut due = Vec::new();
+        for shard in &self.shards {
+            for (key, place) in &mut *lock(shard) {
+                if let Some(held) = &mut place.lease
+                    && !held.lost
+                    && held.renewed.elapsed() >= interval
+                    && held.taken.elapsed() < max
+                {
+                    held.renewed = Instant::now();
+                    due.push((*key, held.token));
+                }
+            }
+        }
+        due
+    }
+
+    /// Notes that a lease is lost.
+    pub(crate) fn lose(&self, key: &StoreKey, token: LeaseToken) {
+        if let Some(held) = self.shard(key).get_mut(key).and_then(|place| place.lease.as_mut())
+            && held.token == token
+        {
+            held.lost = true;
+        }
+    }
+
+    fn shard(&self, key: &StoreKey) -> MutexGuard<'_, HashMap<StoreKey, Place>> {
+        lock(&self.shards[usize::from(key.as_bytes()[0]) % SHARDS])
+    }
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Desk(..)")
+    }
+}
+
+impl Turn {
+    /// Returns what came with the turn, once.
+    pub(crate) fn take_handed(&mut self) -> Handed {
+        std::mem::take(&mut self.handed)
+    }
+
+    /// Returns the lease that this node holds on the session, if it does.
+    pub(crate) fn lease(&self) -> Option<Held> {
+        self.desk.shard(&self.key).get(&self.key)?.lease
+    }
+
+    /// Notes a lease that was taken from the store.
+    pub(crate) fn hold(&self, token: LeaseToken) {
+        let now = Instant::now();
+        if let Some(place) = self.desk.shard(&self.key).get_mut(&self.key) {
+            place.lease = Some(Held { token, taken: now, renewed: now, turns: 0, lost: false });
+        }
+    }
+
+    /// Notes with which secrets the session opens, so that nobody else needs to wait for a turn.
+    pub(crate) fn opens_with(&self, secrets: Vec<SecretDigest>) {
+        if let Some(place) = self.desk.shard(&self.key).get_mut(&self.key) {
+            place.secrets = secrets;
+        }
+    }
+
+    /// Decides, before a commit, whether the lease is kept for a waiter: the lease to renew, or none.
+    pub(crate) fn keep_for_waiter(&mut self, ttl: Duration) -> Option<Lease> {
+        let mut shard = self.desk.shard(&self.key);
+        let place = shard.get_mut(&self.key)?;
+        let held = place.lease?;
+        let someone_waits = place.waiters.iter().any(|waiter| !waiter.sender.is_closed());
+        let may_go_on = held.turns < TURNS_IN_A_ROW && held.taken.elapsed() < TIME_IN_A_ROW && !held.lost;
+        drop(shard);
+        self.keeps_lease = someone_waits && may_go_on;
+        self.keeps_lease.then_some(Lease { token: held.token, ttl })
+    }
+
+    /// Reports what [`keep_for_waiter`](Self::keep_for_waiter) decided.
+    pub(crate) fn keeps_lease(&self) -> bool {
+        self.keeps_lease
+    }
+
+    /// Passes the turn on after a commit that kept the lease: with the lease, and with the record for a
+    /// waiter that was there when the commit began. One that came later might miss a revocation.
+    pub(crate) fn hand_over(mut self, found: Found, commit_began: Instant) {
+        if let Some(held) = self.desk.shard(&self.key).get_mut(&self.key).and_then(|p| p.lease.as_mut()) {
+            held.turns += 1;
+            held.renewed = Instant::now();
+        }
+        self.done = true;
+        self.desk.pass_on(&self.key, Handed { found: Some((found, commit_began)), after_others: false });
+    }
+
+    /// Passes the turn on after the store's lease ended with the last store call.
+    pub(crate) fn pass_on_without_lease(mut self) {
+        let lease = self.desk.shard(&self.key).get_mut(&self.key).and_then(|place| place.lease.take());
+        let after_others =
+            lease.is_some_and(|l| l.turns >= TURNS_IN_A_ROW || l.taken.elapsed() >= TIME_IN_A_ROW);
+        self.done = true;
+        self.desk.pass_on(&self.key, Handed { found: None, after_others });
+    }
+}
+
+/// A request that goes away without a commit passes the turn on with the lease, which the next one makes
+/// its own by acquiring it with the same token; without a next one, the lease is given back.
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if !self.done {
+            self.desk.pass_on(&self.key, Handed::default());
+        }
+    }
+}
+
+impl Desk {
+    fn pass_on(self: &Arc<Self>, key: &StoreKey, mut handed: Handed) {
+        loop {
+            let mut shard = self.shard(key);
+            let Some(place) = shard.get_mut(key) else { return };
+            let Some(waiter) = place.waiters.pop_front() else {
+                let lease = shard.remove(key).and_then(|place| place.lease);
+                drop(shard);
+                if let Some(held) = lease.filter(|held| !held.lost) {
+                    (self.give_back)(*key, held.token);
+                }
+                return;
+            };
+            drop(shard);
+            let Waiter { arrived, sender: waiter } = waiter;
+            handed.found = handed.found.filter(|(_, commit_began)| arrived < *commit_began);
+            let turn = Turn { desk: Arc::clone(self), key: *key, handed, keeps_lease: false, done: false };
+            match waiter.send(turn) {
+                Ok(()) => return,
+                // The waiter is gone; the turn goes to the next one, and must not be passed on twice.
+                Err(mut turn) => {
+                    handed = turn.take_handed();
+                    turn.done = true;
+                }
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing panics while holding the lock, so what it guards is whole.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,253 @@
+//! One request's session: shared by the layer, its middleware and the handler.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Core;
+use super::desk::Turn;
+use crate::error::{Error, ErrorKind, Result};
+use crate::plan::{Fate, Opened};
+use crate::record::Header;
+use crate::session::State;
+use crate::store::{Found, StoreKey};
+use crate::time::Timestamp;
+use crate::token::{Key, Token};
+
+/// What a handler wants of the session. Each can do all that those before it can.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Access {
+    /// Reads.
+    View,
+    /// Writes; whoever else writes meanwhile is joined with it.
+    Merge,
+    /// Writes; nobody else does meanwhile.
+    Exclusive,
+}
+
+/// What is known of the client when its session is opened.
+#[derive(Debug, Default)]
+pub(crate) struct Client {
+    /// The tokens of its cookies, at most as many as are tried.
+    pub(crate) tokens: Vec<Token>,
+    /// There were more of them.
+    pub(crate) too_many: bool,
+    pub(crate) ip: Option<IpAddr>,
+    pub(crate) user_agent: String,
+    /// The digest of its network, if sessions are bound to it.
+    pub(crate) bound_ip: Option<[u8; 8]>,
+    /// The digest of its user agent, if sessions are bound to it.
+    pub(crate) bound_agent: Option<[u8; 8]>,
+    /// The request was made by a script or ahead of time: flash values do not age by it.
+    pub(crate) background: bool,
+}
+
+/// One request's session.
+pub(crate) struct Exchange {
+    pub(super) core: Arc<Core>,
+    /// When the request came, by the node's clock.
+    pub(super) arrived: Timestamp,
+    /// Held while the session is being opened, by those of one request only.
+    opening: tokio::sync::Mutex<()>,
+    cell: Mutex<Option<Work>>,
+    /// The application itself opened it, by its key.
+    handle: bool,
+}
+
+/// How a session is come by.
+pub(crate) enum Opening<C> {
+    /// By the cookies of a request.
+    Request(C),
+    /// By its key, by the application itself.
+    Handle(StoreKey),
+}
+
+/// A session at work.
+pub(crate) struct Work {
+    pub(crate) access: Access,
+    pub(super) client: Client,
+    pub(crate) base: Option<Base>,
+    pub(crate) state: State,
+    pub(super) turn: Option<Turn>,
+    /// By how much the store's clock is ahead of the node's, in microseconds.
+    pub(super) skew: i64,
+    pub(super) outcome: Outcome,
+    /// The token of the record that the commit will make, if something was derived from it already.
+    pub(super) reserved: Option<Token>,
+}
+
+/// The record from which a request works, and how it was let in.
+pub(crate) struct Base {
+    /// The cookie's token; none for a handle.
+    pub(super) token: Option<Token>,
+    pub(crate) key: StoreKey,
+    pub(super) found: Found,
+    pub(crate) header: Header,
+    pub(crate) opened: Opened,
+}
+
+impl Base {
+    /// Returns when the session ends if it is not used any more.
+    pub(crate) fn expires_at(&self) -> Timestamp {
+        self.found.record.expires_at
+    }
+}
+
+/// What became of a request's session.
+#[derive(Debug, Default)]
+pub(super) enum Outcome {
+    /// Nothing yet.
+    #[default]
+    Pending,
+    /// It was committed, with this cookie to send.
+    Committed(Option<SendCookie>),
+}
+
+/// A `Set-Cookie` to send.
+#[derive(Debug)]
+pub(super) struct SendCookie {
+    pub(super) header: String,
+    /// Until when it may be sent, by the store's clock.
+    pub(super) until: Option<Timestamp>,
+}
+
+impl Exchange {
+    /// Begins the exchange of a request.
+    pub(crate) fn new(core: Arc<Core>) -> Self {
+        let arrived = core.clock.now();
+        Self { core, arrived, opening: tokio::sync::Mutex::default(), cell: Mutex::default(), handle: false }
+    }
+
+    /// Begins an exchange of the application itself.
+    pub(crate) fn of_handle(core: Arc<Core>) -> Self {
+        let mut exchange = Self::new(core);
+        exchange.handle = true;
+        exchange
+    }
+
+    pub(crate) fn is_handle(&self) -> bool {
+        self.handle
+    }
+
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    /// Opens the session, once for all of one request; more is done only if more is wanted than before.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the store fails with, and [`ErrorKind::Busy`] if the wait for a turn took too long.
+    pub(crate) async fn open<C: FnOnce() -> Result<Client>>(
+        &self,
+        access: Access,
+        opening: Opening<C>,
+    ) -> Result<()> {
+        let _one_at_a_time = self.opening.lock().await;
+        let before = self.cell().as_ref().map(|work| (work.access, work.is_committed()));
+        match before {
+            Some((had, committed)) if had >= access || committed => Ok(()),
+            Some(_) => self.upgrade(access).await,
+            None => {
+                let work = self.begin(access, opening).await?;
+                *self.cell() = Some(work);
+                Ok(())
+            }
+        }
+    }
+
+    /// Works with an opened session. Nothing is awaited in between.
+    pub(crate) fn with<T>(&self, work: impl FnOnce(&mut Work) -> T) -> T {
+        work(self.cell().as_mut().expect("a session is handed out after it was opened"))
+    }
+
+    /// Reports whether anybody took the session.
+    pub(crate) fn is_opened(&self) -> bool {
+        self.cell().is_some()
+    }
+
+    /// Lets go of everything without a write: the handler panicked, failed or was dropped.
+    pub(crate) fn abandon(&self) {
+        let turn = self.cell().as_mut().and_then(|work| {
+            work.state.phase = crate::session::Phase::Closed;
+            work.outcome = Outcome::Committed(None);
+            work.turn.take()
+        });
+        drop(turn);
+    }
+
+    /// Returns the cookie to send with the head of the response that leaves now.
+    pub(crate) fn cookie(&self) -> Option<String> {
+        let mut cell = self.cell();
+        let work = cell.as_mut()?;
+        let Outcome::Committed(cookie) = &mut work.outcome else { return None };
+        let SendCookie { header, until } = cookie.take()?;
+        let late = until.is_some_and(|until| self.core.clock.now().shifted(work.skew) > until);
+        if late && self.core.policy.rules.drop_late_cookies {
+            self.core.observer.alarm(crate::events::Anomaly::LateCookie, work.base.as_ref().map(|b| &b.key));
+            return None;
+        }
+        Some(header)
+    }
+
+    pub(super) fn cell(&self) -> MutexGuard<'_, Option<Work>> {
+        // Nothing of the application runs under the lock but the closures of `update`; if one panics,
+        // the handler panics, and nothing of its request is written.
+        self.cell.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A handler that was dropped before its commit writes nothing, and its turn goes to the next one.
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.abandon();
+    }
+}
+
+impl fmt::Debug for Exchange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Exchange(..)")
+    }
+}
+
+impl Work {
+    /// Returns the present time by the store's clock.
+    pub(crate) fn now(&self, core: &Core) -> Timestamp {
+        core.clock.now().shifted(self.skew)
+    }
+
+    pub(super) fn is_committed(&self) -> bool {
+        matches!(self.outcome, Outcome::Committed(_))
+    }
+
+    /// Returns the secret of CSRF tokens of the session that the browser knows after this response.
+    pub(crate) fn csrf_secret(&self) -> Option<[u8; 16]> {
+        let goes_on = matches!(self.state.fate, Fate::Keep | Fate::Rotate) || self.is_committed();
+        let base = self.base.as_ref().filter(|_| goes_on).and_then(|base| base.token.as_ref());
+        base.or(self.reserved.as_ref()).map(|token| token.key.csrf_secret())
+    }
+
+    /// Settles the key of the record that the commit will make, and that it will make one.
+    pub(crate) fn reserve(&mut self) -> Result<&Key> {
+        self.state.create()?;
+        Ok(&self.reserved.get_or_insert_with(Token::fresh).key)
+    }
+
+    /// Returns the header of the session as it will be, if there is one.
+    pub(crate) fn header(&self) -> Option<&Header> {
+        self.base.as_ref().map(|base| &base.header)
+    }
+}
+
+/// Makes the error of a request whose session was replaced.
+pub(super) fn superseded() -> Error {
+    Error::new(
+        ErrorKind::Superseded,
+        "a sign-in or sign-out replaced this session meanwhile; nothing was written, reload the page",
+    )
+}
+
+/// Makes the error of a request whose session is gone.
+pub(super) fn missing() -> Error {
+    Error::new(ErrorKind::Missing, "the session ended meanwhile; nothing was written")
+}

@@ -1,0 +1,72 @@
+//! Work that no response waits for: releases, touches, first presentations.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
+
+use tokio::sync::Notify;
+
+/// Runs work that no response waits for, and can wait for all of it at shutdown.
+#[derive(Clone, Default)]
+pub(crate) struct OffPath(Arc<Running>);
+
+#[derive(Default)]
+struct Running {
+    count: AtomicUsize,
+    idle: Notify,
+}
+
+impl OffPath {
+    /// Runs a future to its end, whether or not anybody waits for it.
+    ///
+    /// It is polled once here, because an embedded store is often done by then, which spares a task.
+    /// Without a runtime, what is not done then is not done at all.
+    pub(crate) fn run(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let mut work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(work);
+        if tokio::runtime::Handle::try_current().is_err() {
+            return;
+        }
+        let mut context = Context::from_waker(Waker::noop());
+        if work.as_mut().poll(&mut context) == Poll::Ready(()) {
+            return;
+        }
+        let guard = Guard::new(&self.0);
+        tokio::spawn(async move {
+            work.await;
+            drop(guard);
+        });
+    }
+
+    /// Waits until nothing runs any more.
+    pub(crate) async fn drained(&self) {
+        let mut idle = std::pin::pin!(self.0.idle.notified());
+        loop {
+            idle.as_mut().enable();
+            if self.0.count.load(Ordering::Acquire) == 0 {
+                return;
+            }
+            idle.as_mut().await;
+            idle.set(self.0.idle.notified());
+        }
+    }
+}
+
+/// Counts one piece of work, also if it panics.
+struct Guard(Arc<Running>);
+
+impl Guard {
+    fn new(running: &Arc<Running>) -> Self {
+        running.count.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(running))
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        if self.0.count.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.0.idle.notify_waiters();
+        }
+    }
+}

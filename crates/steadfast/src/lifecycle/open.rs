@@ -1,0 +1,421 @@
+//! From the cookie to a session: which record, whether the request is let in, and its turn.
+
+use std::time::{Duration, Instant};
+
+use super::desk::Turn;
+use super::exchange::{Access, Base, Client, Exchange, Opening, Outcome, Work};
+use crate::error::{Error, ErrorKind, Result};
+use crate::events::{Anomaly, EventKind};
+use crate::plan::{self, Admission, Opened, Rotation};
+use crate::policy::{Codec, Concurrency};
+use crate::record::{self, Contents, Header, Standing, Values};
+use crate::session::{State, Step};
+use crate::store::{Acquired, Found, Lease, LeaseToken, Loaded, Store as _, StoreKey};
+use crate::time::Timestamp;
+use crate::token::Token;
+
+/// How long a node that had many turns in a row waits for other nodes to take theirs.
+const OTHERS_FIRST: Duration = Duration::from_millis(10);
+
+/// Clocks of node and store that differ by more are reported.
+const SKEW_REPORTED: i64 = 1_000_000;
+
+/// A record that a request was let into.
+struct Entered {
+    base: Base,
+    codec: Codec,
+    values: Values,
+    turn: Option<Turn>,
+}
+
+impl Exchange {
+    /// Opens the session for the first extractor of a request.
+    pub(super) async fn begin<C: FnOnce() -> Result<Client>>(
+        &self,
+        access: Access,
+        opening: Opening<C>,
+    ) -> Result<Work> {
+        let (mut client, key) = match opening {
+            Opening::Request(client) => (client()?, None),
+            Opening::Handle(key) => (Client { background: true, ..Client::default() }, Some(key)),
+        };
+        let entered = match key {
+            Some(key) => self.enter(access, key, None, &client).await?,
+            None => self.find(access, &mut client).await?,
+        };
+        let mut work = self.work(access, client, entered);
+        self.age_flash(&mut work)?;
+        Ok(work)
+    }
+
+    /// Opens the session again for an extractor that wants more than the one before it.
+    pub(super) async fn upgrade(&self, access: Access) -> Result<()> {
+        let (token, mut client) = self.with(|work| {
+            let token = work.base.as_ref().and_then(|base| base.token.clone());
+            (token, std::mem::take(&mut work.client))
+        });
+        client.tokens = token.into_iter().collect();
+        let entered = match self.find(access, &mut client).await {
+            Ok(entered) => entered,
+            Err(error) => {
+                self.with(|work| work.client = client);
+                return Err(error);
+            }
+        };
+        let mut work = self.work(access, client, entered);
+        self.with(|before| {
+            work.adopt(&before.state)?;
+            self.age_flash(&mut work)?;
+            *before = work;
+            Ok(())
+        })
+    }
+
+    fn work(&self, access: Access, client: Client, entered: Option<Entered>) -> Work {
+        let limits = self.core.policy.limits();
+        let replayable = access == Access::Merge;
+        let Some(Entered { base, codec, values, turn }) = entered else {
+            let state = State::new(self.core.policy.codec, Values::default(), limits, replayable);
+            return Work {
+                access,
+                client,
+                base: None,
+                state,
+                turn: None,
+                skew: 0,
+                outcome: Outcome::Pending,
+                reserved: None,
+            };
+        };
+        let skew = base.found.now.ahead_of(self.core.clock.now());
+        let skew = if skew.abs() < SKEW_REPORTED { skew } else { self.report_skew(skew) };
+        let state = State::new(codec, values, limits, replayable);
+        Work {
+            access,
+            client,
+            base: Some(base),
+            state,
+            turn,
+            skew,
+            outcome: Outcome::Pending,
+            reserved: None,
+        }
+    }
+
+    fn report_skew(&self, skew: i64) -> i64 {
+        self.core.observer.alarm(Anomaly::ClockSkew, None);
+        skew
+    }
+
+    /// Finds the one session that a client's cookies open.
+    async fn find(&self, access: Access, client: &mut Client) -> Result<Option<Entered>> {
+        if client.too_many {
+            self.core.observer.alarm(Anomaly::TooManyCookies, None);
+        }
+        let mut tokens = std::mem::take(&mut client.tokens);
+        let token = match tokens.len() {
+            0 => return Ok(None),
+            1 => tokens.remove(0),
+            _ => match self.only_one_that_opens(tokens, client).await? {
+                Some(token) => token,
+                None => return Ok(None),
+            },
+        };
+        let key = token.key.store_key();
+        self.enter(access, key, Some(token), client).await
+    }
+
+    /// Tries several cookies, without a lease. If two of them open a session, none is used.
+    async fn only_one_that_opens(&self, tokens: Vec<Token>, client: &Client) -> Result<Option<Token>> {
+        let mut opens = Vec::new();
+        for token in tokens {
+            let key = token.key.store_key();
+            if let Some(entered) = self.look(key, Some(token), client).await? {
+                opens.extend(entered.base.token);
+            }
+        }
+        if opens.len() > 1 {
+            self.core.observer.alarm(Anomaly::TwoSessions, None);
+            return Ok(None);
+        }
+        Ok(opens.pop())
+    }
+
+    async fn enter(
+        &self,
+        access: Access,
+        key: StoreKey,
+        token: Option<Token>,
+        client: &Client,
+    ) -> Result<Option<Entered>> {
+        match access {
+            Access::View | Access::Merge => self.look(key, token, client).await,
+            Access::Exclusive => self.take_turn(key, token, client).await,
+        }
+    }
+
+    /// Reads the record and lets the request in or not.
+    async fn look(&self, key: StoreKey, token: Option<Token>, client: &Client) -> Result<Option<Entered>> {
+        let loaded = match self.core.store.load(&key).await {
+            Err(error) if error.kind() == ErrorKind::Corrupt => return self.damaged(&key).await,
+            loaded => loaded.map_err(|error| self.failed(error, &key))?,
+        };
+        match loaded {
+            Loaded::Missing => Ok(None),
+            Loaded::Found(found) => self.judge(key, token, found, client).await,
+        }
+    }
+
+    /// Takes the session's turn on this node and its lease in the store, then lets the request in.
+    async fn take_turn(
+        &self,
+        key: StoreKey,
+        token: Option<Token>,
+        client: &Client,
+    ) -> Result<Option<Entered>> {
+        let came = Instant::now();
+        let turn = match self.core.desk.enter(&key) {
+            Ok(turn) => turn,
+            Err(waiting) => {
+                // A stranger waits for nothing, and what is frozen needs no turn.
+                if !token.as_ref().is_some_and(|t| self.core.desk.knows(&key, &t.secret.digest())) {
+                    match self.look(key, token.clone(), client).await? {
+                        Some(entered) if entered.base.opened != Opened::Frozen => {}
+                        settled => return Ok(settled),
+                    }
+                }
+                let wait = tokio::time::timeout(self.core.policy.lock_wait, waiting.turn()).await;
+                self.core.observer.waited(&key, came.elapsed());
+                wait.map_err(|_| self.busy(&key))?
+            }
+        };
+        self.take_lease(turn, key, token, client, came).await
+    }
+
+    async fn take_lease(
+        &self,
+        mut turn: Turn,
+        key: StoreKey,
+        token: Option<Token>,
+        client: &Client,
+        came: Instant,
+    ) -> Result<Option<Entered>> {
+        if let Some(found) = turn.take_handed_record(&self.core, &key).await {
+            self.core.observer.tell(EventKind::HandedOver, &key);
+            return self.seat(turn, self.judge(key, token, found, client).await?);
+        }
+        let mut looked = false;
+        loop {
+            let lease_token = turn.lease().map_or_else(LeaseToken::fresh, |held| held.token);
+            let lease = Lease { token: lease_token, ttl: self.core.policy.lease };
+            let acquired = match self.core.store.acquire(&key, lease).await {
+                Err(error) => return self.acquire_failed(&turn, &key, lease_token, error).await,
+                Ok(acquired) => acquired,
+            };
+            match acquired {
+                Acquired::Missing => return Ok(None),
+                Acquired::Held(found) => {
+                    turn.hold(lease_token);
+                    return self.seat(turn, self.judge(key, token, found, client).await?);
+                }
+                Acquired::Busy if !looked => {
+                    looked = true;
+                    match self.look(key, token.clone(), client).await? {
+                        Some(entered) if entered.base.opened != Opened::Frozen => {}
+                        settled => return Ok(settled),
+                    }
+                }
+                Acquired::Busy => {
+                    let left = self.core.policy.lock_wait.saturating_sub(came.elapsed());
+                    if left.is_zero() {
+                        self.core.observer.waited(&key, came.elapsed());
+                        return Err(self.busy(&key));
+                    }
+                    self.core.store.released(&key, left).await;
+                }
+            }
+        }
+    }
+
+    async fn acquire_failed(
+        &self,
+        turn: &Turn,
+        key: &StoreKey,
+        token: LeaseToken,
+        error: Error,
+    ) -> Result<Option<Entered>> {
+        // The lease may have been taken all the same: it is given back with the turn.
+        turn.hold(token);
+        if error.kind() == ErrorKind::Corrupt {
+            return self.damaged(key).await;
+        }
+        Err(self.failed(error, key))
+    }
+
+    /// Keeps the turn for a request that was let in to write; lets go of it at once for all others.
+    fn seat(&self, turn: Turn, entered: Option<Entered>) -> Result<Option<Entered>> {
+        let Some(mut entered) = entered else { return Ok(None) };
+        if entered.base.opened != Opened::Frozen {
+            let header = &entered.base.header;
+            let predecessor = header.predecessor.as_ref().map(|p| p.digest);
+            turn.opens_with([Some(header.secret), predecessor].into_iter().flatten().collect());
+            entered.turn = Some(turn);
+        }
+        Ok(Some(entered))
+    }
+
+    /// Lets a request into a record, or not.
+    async fn judge(
+        &self,
+        key: StoreKey,
+        token: Option<Token>,
+        found: Found,
+        client: &Client,
+    ) -> Result<Option<Entered>> {
+        let Contents { codec, header, values } = match record::decode(&found.record.payload) {
+            Err(error) if error.kind() == ErrorKind::Corrupt => return self.damaged(&key).await,
+            contents => contents.map_err(|error| self.failed(error, &key))?,
+        };
+        if found.now >= found.record.expires_at || found.now >= header.absolute_at {
+            self.core.observer.tell(EventKind::Expired, &key);
+            return Ok(None);
+        }
+        let opened = self.admit(&key, token.as_ref(), &header, found.now, client);
+        let Some(opened) = opened else { return Ok(None) };
+        self.core.observer.tell(EventKind::Loaded, &key);
+        Ok(Some(Entered { base: Base { token, key, found, header, opened }, codec, values, turn: None }))
+    }
+
+    fn admit(
+        &self,
+        key: &StoreKey,
+        token: Option<&Token>,
+        header: &Header,
+        now: Timestamp,
+        client: &Client,
+    ) -> Option<Opened> {
+        let policy = &self.core.policy;
+        let admission = match token {
+            // The application itself holds a key, not a secret; it neither rotates nor delivers.
+            None => Admission::Current { first: false },
+            Some(token) => plan::admit(header, &token.secret.digest(), now, policy.rules),
+        };
+        let frozen = matches!(header.standing, Standing::Frozen { .. });
+        match (admission, token) {
+            (Admission::Refused, _) => {
+                self.core.observer.alarm(Anomaly::StaleSecret, Some(key));
+                return None;
+            }
+            (Admission::Forwarded { .. }, _) if !frozen => self.core.observer.tell(EventKind::Forwarded, key),
+            (_, None) if frozen => return None,
+            _ => {}
+        }
+        if token.is_some() && !self.is_bound_client(key, header, client) {
+            return None;
+        }
+        if frozen {
+            return Some(Opened::Frozen);
+        }
+        let rotation = match token {
+            None => Rotation::Barred,
+            Some(_) => plan::rotation(header, admission, now, policy.rotate_every, policy.rules),
+        };
+        Some(Opened::Live { admission, rotation })
+    }
+
+    fn is_bound_client(&self, key: &StoreKey, header: &Header, client: &Client) -> bool {
+        let differs = |bound: Option<[u8; 8]>, now: Option<[u8; 8]>, matched: bool| {
+            matched && bound.is_some() && bound != now
+        };
+        if differs(header.bound_ip, client.bound_ip, self.core.policy.match_ip.is_some()) {
+            self.core.observer.alarm(Anomaly::OtherAddress, Some(key));
+            return false;
+        }
+        if differs(header.bound_agent, client.bound_agent, self.core.policy.match_user_agent) {
+            self.core.observer.alarm(Anomaly::OtherAgent, Some(key));
+            return false;
+        }
+        true
+    }
+
+    /// Ages flash values, by a page that came after they were last set or aged, once.
+    fn age_flash(&self, work: &mut Work) -> Result<()> {
+        let Some(base) = &work.base else { return Ok(()) };
+        let page = work.access > Access::View && !work.client.background;
+        let later = self.arrived.shifted(work.skew) > base.header.flash_at;
+        if page && later && base.opened != Opened::Frozen {
+            work.state.run(Step::AgeFlash { flash_at: base.header.flash_at })?;
+        }
+        Ok(())
+    }
+
+    async fn damaged<T>(&self, key: &StoreKey) -> Result<Option<T>> {
+        self.core.set_aside(key).await.map_err(|error| self.failed(error, key))?;
+        Ok(None)
+    }
+
+    pub(super) fn failed(&self, error: Error, key: &StoreKey) -> Error {
+        self.core.observer.tell(EventKind::Failed(error.kind()), key);
+        error
+    }
+
+    fn busy(&self, key: &StoreKey) -> Error {
+        let error = Error::new(
+            ErrorKind::Busy,
+            "another request held the session for longer than `lock_wait`; try again",
+        );
+        self.failed(error, key)
+    }
+
+    /// Reads the record again after a conflict, for the same request, without waiting for anybody.
+    pub(super) async fn read_again(&self, token: Option<Token>, key: StoreKey) -> Result<Option<Again>> {
+        let client = self.with(|work| std::mem::take(&mut work.client));
+        let looked = self.look(key, token, &client).await;
+        self.with(|work| work.client = client);
+        Ok(looked?.map(|Entered { base, codec, values, turn: _ }| Again { base, codec, values }))
+    }
+}
+
+/// A record that was read again.
+pub(super) struct Again {
+    pub(super) base: Base,
+    pub(super) codec: Codec,
+    pub(super) values: Values,
+}
+
+impl Turn {
+    /// Returns the record that was handed over with the turn, if it was. It was committed a moment ago.
+    async fn take_handed_record(&mut self, core: &super::Core, key: &StoreKey) -> Option<Found> {
+        let handed = self.take_handed();
+        if handed.after_others {
+            core.store.released(key, OTHERS_FIRST).await;
+        }
+        handed.into_found()
+    }
+}
+
+impl Work {
+    /// Takes over what an earlier extractor of the same request did.
+    fn adopt(&mut self, before: &State) -> Result<()> {
+        if before.is_replayable() {
+            let values = std::mem::take(&mut self.state.values);
+            let flash_at = self.base.as_ref().map_or(Timestamp::EPOCH, |base| base.header.flash_at);
+            let codec = self.state.codec;
+            self.state = before.clone();
+            self.state.replay(values, codec, flash_at)?;
+        }
+        if self.access == Access::Exclusive {
+            self.state.forget_steps();
+        }
+        Ok(())
+    }
+}
+
+impl From<Concurrency> for Access {
+    fn from(concurrency: Concurrency) -> Self {
+        match concurrency {
+            Concurrency::Exclusive => Self::Exclusive,
+            Concurrency::Merge => Self::Merge,
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! From what was done to bytes: the store operation of a commit, made without waiting for anything.
+
+use bytes::Bytes;
+
+use super::Core;
+use super::exchange::{Access, Base, SendCookie, Work, superseded};
+use crate::error::{Error, ErrorKind, Result};
+use crate::plan::{self, Admission, CookieOp, Done, Fate, Identity, Opened, Plan, Rotation, StoreOp};
+use crate::random;
+use crate::record::{self, Device, Header, Standing};
+use crate::rules::Rules;
+use crate::session::UserChange;
+use crate::store::{Record, StoreKey, Version};
+use crate::time::Timestamp;
+use crate::token::{self, Secret, Token};
+
+/// A commit, ready to be sent to the store.
+pub(super) struct Prepared {
+    pub(super) op: Op,
+    pub(super) cookie: Option<SendCookie>,
+    pub(super) kind: StoreOp,
+}
+
+/// What is sent to the store.
+pub(super) enum Op {
+    Nothing,
+    Create { new: Fresh },
+    Update { key: StoreKey, seen: Version, written: Written },
+    Replace { old: StoreKey, seen: Version, frozen: Option<Record>, new: Fresh },
+    Delete { key: StoreKey },
+}
+
+/// A record under a new key.
+pub(super) struct Fresh {
+    pub(super) token: Token,
+    pub(super) key: StoreKey,
+    pub(super) written: Written,
+}
+
+/// A record with the header that went into it.
+pub(super) struct Written {
+    pub(super) record: Record,
+    pub(super) header: Header,
+}
+
+impl Work {
+    /// Plans the commit and encodes what it needs.
+    pub(super) fn prepare(&self, core: &Core) -> Result<Prepared> {
+        let now = self.now(core);
+        let opened = self.opened();
+        let done = Done { fate: self.state.fate, written: self.state.is_written() };
+        let Plan::Do(kind, cookie) = plan::plan(opened, done, core.policy.rules) else {
+            return Err(superseded());
+        };
+        let (op, header, token) = self.op(core, kind, now)?;
+        let cookie = self.cookie(core, cookie, header.as_ref(), token, now)?;
+        Ok(Prepared { op, cookie, kind })
+    }
+
+    /// How the session was opened, for the plan: who only reads never rotates.
+    fn opened(&self) -> Opened {
+        match self.base.as_ref().map_or(Opened::Stranger, |base| base.opened) {
+            Opened::Live { admission, rotation: _ } if self.access == Access::View => {
+                Opened::Live { admission, rotation: Rotation::Barred }
+            }
+            opened => opened,
+        }
+    }
+
+    /// Makes the store operation, with the header that will hold and the token of who may come with it.
+    fn op(&self, core: &Core, kind: StoreOp, now: Timestamp) -> Result<(Op, Option<Header>, Option<Token>)> {
+        let base = self.base.as_ref();
+        let base_of = || base.expect("the plan changes only a record that was opened");
+        Ok(match kind {
+            StoreOp::None => (Op::Nothing, base.map(|b| b.header.clone()), None),
+            StoreOp::Create => {
+                let new = self.fresh(core, None, now)?;
+                let (header, token) = (new.written.header.clone(), new.token.clone());
+                (Op::Create { new }, Some(header), Some(token))
+            }
+            StoreOp::Update(identity) => {
+                let base = base_of();
+                let (written, token) = self.update(core, base, identity, now)?;
+                let header = written.header.clone();
+                let seen = base.found.record.version;
+                (Op::Update { key: base.key, seen, written }, Some(header), token)
+            }
+            StoreOp::Freeze | StoreOp::Succeed | StoreOp::DeleteAndCreate => {
+                let base = base_of();
+                let carried = (kind != StoreOp::DeleteAndCreate).then_some(base);
+                let new = self.fresh(core, carried, now)?;
+                let frozen = carried.map(|base| frozen(base, new.key)).transpose()?;
+                let (header, token) = (new.written.header.clone(), new.token.clone());
+                let seen = base.found.record.version;
+                (Op::Replace { old: base.key, seen, frozen, new }, Some(header), Some(token))
+            }
+            StoreOp::Delete => (Op::Delete { key: base_of().key }, None, None),
+        })
+    }
+
+    /// Makes the record of a session that starts now, or that goes on from another under a new key.
+    fn fresh(&self, core: &Core, from: Option<&Base>, now: Timestamp) -> Result<Fresh> {
+        let token = self.reserved.clone().unwrap_or_else(Token::fresh);
+        let mut header = fresh_header(core, self, now, &token.secret);
+        if let Some(Base { header: old, key, .. }) = from {
+            if self.state.user == UserChange::Keep {
+                // A step-up goes on with the same sign-in; its time does not begin anew.
+                (header.created_at, header.absolute_at) = (old.created_at, old.absolute_at);
+                (header.user, header.device) = (old.user.clone(), old.device.clone());
+            }
+            (header.idle, header.persistent) = (old.idle, old.persistent);
+            (header.bound_ip, header.bound_agent) = (old.bound_ip, old.bound_agent);
+            header.flash_at = old.flash_at;
+            let window_ends = now + core.policy.forward_window;
+            header.standing = Standing::Undelivered { origin: *key, window_ends };
+        }
+        self.settle(core, &mut header, now);
+        let key = token.key.store_key();
+        let written = self.write(core, header, now)?;
+        Ok(Fresh { token, key, written })
+    }
+
+    /// Makes the record that is written over the one that was read.
+    fn update(
+        &self,
+        core: &Core,
+        base: &Base,
+        identity: Identity,
+        now: Timestamp,
+    ) -> Result<(Written, Option<Token>)> {
+        let mut header = base.header.clone();
+        let next = Secret::fresh();
+        if let Some(token) = &base.token {
+            header.apply(identity, &token.secret, &next, now, core.policy.forward_window);
+        }
+        header.forget_predecessor(now);
+        header.seen_at = if self.state.extend { now } else { header.seen_at };
+        self.settle(core, &mut header, now);
+        let token = base.token.as_ref().filter(|_| identity.rotate).map(|token| token.with_secret(next));
+        Ok((self.write(core, header, now)?, token))
+    }
+
+    /// Applies what the handler changed beside the values.
+    fn settle(&self, core: &Core, header: &mut Header, now: Timestamp) {
+        if self.state.changes_data() {
+            header.data_tag = random::unique();
+        }
+        if self.state.flash_changed {
+            header.flash_at = now;
+        }
+        match &self.state.user {
+            UserChange::Keep => {}
+            UserChange::Bind(user) => {
+                header.user = Some(user.clone());
+                header.device =
+                    Some(Device { ip: self.client.ip, user_agent: self.client.user_agent.clone() });
+            }
+        }
+        if let Some(persistent) = self.state.persistent {
+            let (idle, absolute) = core.policy.lifetimes(persistent);
+            (header.persistent, header.idle) = (persistent, idle);
+            header.absolute_at = header.created_at + absolute;
+        }
+    }
+
+    fn write(&self, core: &Core, header: Header, now: Timestamp) -> Result<Written> {
+        let payload = record::encode(self.state.codec, &header, &self.state.values);
+        check_size(core, &payload)?;
+        // A write that is not a use leaves the deadline where it is.
+        let kept = self.base.as_ref().filter(|_| !self.state.extend).map(|base| base.found.record.expires_at);
+        let expires_at = kept.unwrap_or_else(|| core.deadline(&header, now));
+        let user = header.user.as_deref().map(token::user_key);
+        Ok(Written { record: Record { payload, version: Version::fresh(), expires_at, user }, header })
+    }
+
+    /// Makes the cookie that the response sends.
+    fn cookie(
+        &self,
+        core: &Core,
+        op: CookieOp,
+        header: Option<&Header>,
+        token: Option<Token>,
+        now: Timestamp,
+    ) -> Result<Option<SendCookie>> {
+        let (token, until) = match (op, header) {
+            (CookieOp::None, _) => return Ok(None),
+            (CookieOp::Remove, _) => {
+                return Ok(Some(SendCookie { header: core.cookies.remove(), until: None }));
+            }
+            (CookieOp::Issue, Some(_)) => (token, None),
+            (CookieOp::IssueInWindow, Some(header)) => {
+                (token, header.predecessor.as_ref().map(|p| p.window_ends))
+            }
+            (CookieOp::Forward, Some(header)) => {
+                (self.successor(header)?, header.predecessor.as_ref().map(|p| p.window_ends))
+            }
+            (CookieOp::Issue | CookieOp::IssueInWindow | CookieOp::Forward, None) => return Ok(None),
+        };
+        let (Some(token), Some(header)) = (token, header) else { return Ok(None) };
+        // A persistent cookie lives until the absolute deadline: idleness is the server's to judge.
+        let lifetime = header.persistent.then(|| header.absolute_at.saturating_since(now));
+        Ok(Some(SendCookie { header: core.cookies.issue(&token.encode(), lifetime), until }))
+    }
+
+    /// Opens the successor of the secret that came.
+    fn successor(&self, header: &Header) -> Result<Option<Token>> {
+        let base = self.base.as_ref();
+        let (Some(token), Some(predecessor)) = (base.and_then(|b| b.token.as_ref()), &header.predecessor)
+        else {
+            return Ok(None);
+        };
+        let successor = token.secret.unseal(&predecessor.successor, &header.secret);
+        let secret = successor.ok_or_else(|| {
+            Error::new(
+                ErrorKind::Corrupt,
+                "the session record names a successor that its secret does not open",
+            )
+        })?;
+        Ok(Some(token.with_secret(secret)))
+    }
+}
+
+/// Makes the record that a change of privilege leaves behind: as it was read, and naming its successor.
+fn frozen(base: &Base, successor: StoreKey) -> Result<Record> {
+    let contents = record::decode(&base.found.record.payload)?;
+    let mut header = contents.header;
+    header.freeze(successor);
+    let payload = record::encode(contents.codec, &header, &contents.values);
+    Ok(Record { payload, version: Version::fresh(), ..base.found.record.clone() })
+}
+
+fn fresh_header(core: &Core, work: &Work, now: Timestamp, secret: &Secret) -> Header {
+    let (idle, absolute) = core.policy.lifetimes(false);
+    Header {
+        data_tag: random::unique(),
+        created_at: now,
+        rotated_at: now,
+        seen_at: now,
+        absolute_at: now + absolute,
+        flash_at: Timestamp::EPOCH,
+        idle,
+        persistent: false,
+        secret: secret.digest(),
+        predecessor: None,
+        standing: Standing::Live,
+        user: None,
+        device: None,
+        bound_ip: work.client.bound_ip,
+        bound_agent: work.client.bound_agent,
+    }
+}
+
+fn check_size(core: &Core, payload: &Bytes) -> Result<()> {
+    if payload.len() <= core.policy.max_record_bytes {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::TooLarge,
+        "the session is larger than the limit `max_record_bytes`; nothing was written",
+    ))
+}
+
+/// What a request that only read leaves to be done off its path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Afterwards {
+    Nothing,
+    /// The deadline is to be moved.
+    Touch(Timestamp),
+    /// The first presentation of the secret is to be noted.
+    Deliver,
+}
+
+impl Work {
+    /// Decides what a request that wrote nothing leaves to be done.
+    pub(super) fn afterwards(&self, core: &Core) -> Afterwards {
+        let Some(Base { opened: Opened::Live { admission, .. }, header, found, token, .. }) = &self.base
+        else {
+            return Afterwards::Nothing;
+        };
+        if matches!(admission, Admission::Current { first: true }) && token.is_some() {
+            return Afterwards::Deliver;
+        }
+        let deadline = core.deadline(header, self.now(core));
+        let moved = deadline.saturating_since(found.record.expires_at);
+        let due =
+            self.state.extend && moved >= header.idle / crate::policy::TOUCH_FRACTION && !moved.is_zero();
+        if due { Afterwards::Touch(deadline) } else { Afterwards::Nothing }
+    }
+
+    /// Makes the record that notes the first presentation of the secret.
+    pub(super) fn delivery(&self, core: &Core) -> Option<(StoreKey, Version, Written, Standing)> {
+        let base = self.base.as_ref()?;
+        let contents = record::decode(&base.found.record.payload).ok()?;
+        let now = self.now(core);
+        let (mut header, standing) = (contents.header, base.header.standing);
+        header.deliver(now);
+        header.seen_at = now;
+        let payload = record::encode(contents.codec, &header, &contents.values);
+        let expires_at = core.deadline(&header, now);
+        let user = base.found.record.user;
+        let record = Record { payload, version: Version::fresh(), expires_at, user };
+        Some((base.key, base.found.record.version, Written { record, header }, standing))
+    }
+
+    /// Reports whether the record has the same values and user as the one that was read, so that what was
+    /// done can go on with its header.
+    pub(super) fn fits(&self, header: &Header, rules: Rules) -> bool {
+        let same = self.base.as_ref().is_some_and(|base| base.header.data_tag == header.data_tag);
+        same || !rules.conditional_writes
+    }
+
+    /// Reports whether the session is gone for good if a sign-in or sign-out was asked for.
+    pub(super) fn wants_end(&self) -> bool {
+        self.state.fate == Fate::End && !self.state.is_written()
+    }
+}

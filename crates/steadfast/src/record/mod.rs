@@ -1,0 +1,136 @@
+//! The bytes of a record: an envelope with magic, format, codec and checksum, a header, and the values.
+//!
+//! Written down byte by byte in `docs/wire-format.md`; golden files hold it in place. Damaged bytes are
+//! never half-read: either the whole record passes its checksum and its bounds, or nothing of it is used.
+
+mod header;
+mod values;
+mod wire;
+
+use bytes::Bytes;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::policy::Codec;
+
+pub(crate) use header::{Device, Header, Predecessor, Standing};
+pub(crate) use values::{Entry, Mark, Values};
+
+use wire::{Reader, Writer};
+
+/// The first bytes of every record.
+const MAGIC: [u8; 4] = *b"STDF";
+
+/// The format that this version writes, and the newest it reads.
+const FORMAT: u8 = 1;
+
+/// Where the checksum lies. It covers everything before and after itself.
+const CHECKSUM: std::ops::Range<usize> = 8..12;
+
+/// Bytes of the envelope: magic, format, codec, flags, checksum, length.
+const ENVELOPE: usize = 16;
+
+/// A record, read.
+#[derive(Debug)]
+pub(crate) struct Contents {
+    pub(crate) codec: Codec,
+    pub(crate) header: Header,
+    pub(crate) values: Values,
+}
+
+/// Reads the payload of a record.
+///
+/// # Errors
+///
+/// [`ErrorKind::Corrupt`] for bytes that are damaged or were never a record, [`ErrorKind::NewerFormat`]
+/// for a record of a later version of this library.
+pub(crate) fn decode(payload: &Bytes) -> Result<Contents> {
+    let mut reader = Reader::new(payload);
+    let envelope = read_envelope(&mut reader, payload)?;
+    let header = header::decode(&mut reader, envelope.flags).ok_or_else(corrupt)?;
+    let values = Values::decode(&mut reader, payload).ok_or_else(corrupt)?;
+    Ok(Contents { codec: envelope.codec, header, values })
+}
+
+/// Writes the payload of a record.
+pub(crate) fn encode(codec: Codec, header: &Header, values: &Values) -> Bytes {
+    let mut writer =
+        Writer::with_capacity(ENVELOPE + header::MAX_FIXED + header.variable_len() + values.encoded_len());
+    writer.bytes(&MAGIC);
+    writer.u8(FORMAT);
+    writer.u8(codec_tag(codec));
+    writer.u16(header::flags(header));
+    writer.u32(0);
+    writer.u32(0);
+    header::encode(header, &mut writer);
+    values.encode(&mut writer);
+    let mut bytes = writer.into_vec();
+    let length = u32::try_from(bytes.len()).expect("records are limited far below 4 GiB");
+    bytes[12..16].copy_from_slice(&length.to_le_bytes());
+    let checksum = checksum(&bytes);
+    bytes[CHECKSUM].copy_from_slice(&checksum.to_le_bytes());
+    Bytes::from(bytes)
+}
+
+struct Envelope {
+    codec: Codec,
+    flags: u16,
+}
+
+fn read_envelope(reader: &mut Reader<'_>, payload: &[u8]) -> Result<Envelope> {
+    let magic = reader.array().ok_or_else(corrupt)?;
+    let format = reader.u8().ok_or_else(corrupt)?;
+    if magic != MAGIC || format == 0 {
+        return Err(corrupt());
+    }
+    if format > FORMAT {
+        return Err(Error::new(
+            ErrorKind::NewerFormat,
+            "the session record was written by a newer version of steadfast; update this node",
+        ));
+    }
+    let codec = reader.u8();
+    let flags = reader.u16().ok_or_else(corrupt)?;
+    let sum = reader.u32().ok_or_else(corrupt)?;
+    let length = reader.u32().ok_or_else(corrupt)?;
+    if usize::try_from(length) != Ok(payload.len()) || sum != checksum(payload) {
+        return Err(corrupt());
+    }
+    let codec = codec.ok_or_else(corrupt).and_then(codec_from_tag)?;
+    Ok(Envelope { codec, flags })
+}
+
+fn checksum(payload: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&payload[..CHECKSUM.start]);
+    hasher.update(&payload[CHECKSUM.end..]);
+    hasher.finalize()
+}
+
+const fn codec_tag(codec: Codec) -> u8 {
+    match codec {
+        Codec::MessagePack => 1,
+        #[cfg(feature = "json")]
+        Codec::Json => 2,
+    }
+}
+
+fn codec_from_tag(tag: u8) -> Result<Codec> {
+    match tag {
+        1 => Ok(Codec::MessagePack),
+        #[cfg(feature = "json")]
+        2 => Ok(Codec::Json),
+        #[cfg(not(feature = "json"))]
+        2 => Err(Error::new(
+            ErrorKind::Codec,
+            "the session record holds JSON values; enable the feature `json` of steadfast",
+        )),
+        _ => Err(corrupt()),
+    }
+}
+
+fn corrupt() -> Error {
+    Error::new(ErrorKind::Corrupt, "the session record is damaged")
+}
+
+#[cfg(test)]
+mod tests;

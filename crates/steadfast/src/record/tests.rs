@@ -1,0 +1,119 @@
+use std::time::Duration;
+
+use super::*;
+use crate::store::StoreKey;
+use crate::time::Timestamp;
+use crate::token::{SealedSecret, SecretDigest};
+
+fn header() -> Header {
+    let at = |secs: u64| Timestamp::from_micros(secs * 1_000_000);
+    Header {
+        data_tag: 0x0102_0304_0506_0708,
+        created_at: at(1_000),
+        rotated_at: at(1_100),
+        seen_at: at(1_200),
+        absolute_at: at(90_000),
+        flash_at: at(1_150),
+        idle: Duration::from_secs(1_800),
+        persistent: true,
+        secret: SecretDigest([0x11; 16]),
+        predecessor: Some(Predecessor {
+            digest: SecretDigest([0x22; 16]),
+            window_ends: at(1_160),
+            successor: SealedSecret([0x33; 16]),
+            replaced: true,
+        }),
+        standing: Standing::Undelivered { origin: StoreKey::from_bytes([0x44; 16]), window_ends: at(1_170) },
+        user: Some("alice".into()),
+        device: Some(Device { ip: "192.0.2.7".parse().ok(), user_agent: "Browser/1.0".into() }),
+        bound_ip: Some([0x55; 8]),
+        bound_agent: Some([0x66; 8]),
+    }
+}
+
+fn values() -> Values {
+    let mut values = Values::default();
+    values.set(b"n", vec![7], Mark::None);
+    values.set(b"notice", b"\xa5saved".to_vec(), Mark::FlashNew);
+    values.set(b"seen", b"\xc3".to_vec(), Mark::FlashOld);
+    values.set(b"", vec![], Mark::Temp(Timestamp::from_micros(5)));
+    values
+}
+
+fn entries(values: &Values) -> Vec<(Vec<u8>, Vec<u8>, Mark)> {
+    values.iter().map(|e| (e.key.to_vec(), e.value.to_vec(), e.mark)).collect()
+}
+
+#[test]
+fn a_record_comes_back_as_it_was() {
+    let bytes = encode(Codec::Json, &header(), &values());
+    let contents = decode(&bytes).unwrap();
+    assert_eq!(contents.codec, Codec::Json);
+    assert_eq!(format!("{:?}", contents.header), format!("{:?}", header()));
+    assert_eq!(entries(&contents.values), entries(&values()));
+    assert_eq!(encode(contents.codec, &contents.header, &contents.values), bytes);
+}
+
+#[test]
+fn the_format_is_the_golden_one() {
+    let golden = include_bytes!("../../tests/golden/record-v1.bin");
+    assert_eq!(encode(Codec::MessagePack, &header(), &values())[..], golden[..]);
+    assert_eq!(entries(&decode(&Bytes::from_static(golden)).unwrap().values), entries(&values()));
+}
+
+#[test]
+fn a_record_cut_short_or_with_one_bit_changed_is_damaged() {
+    let bytes = encode(Codec::MessagePack, &header(), &values());
+    for len in 0..bytes.len() {
+        assert_eq!(decode(&bytes.slice(..len)).unwrap_err().kind(), ErrorKind::Corrupt, "cut at {len}");
+    }
+    for at in (0..bytes.len()).filter(|at| *at != 4) {
+        for bit in 0..8 {
+            let mut damaged = bytes.to_vec();
+            damaged[at] ^= 1 << bit;
+            assert_eq!(
+                decode(&damaged.into()).unwrap_err().kind(),
+                ErrorKind::Corrupt,
+                "bit {bit} of byte {at}"
+            );
+        }
+    }
+    let longer = [&bytes[..], &[0]].concat();
+    assert_eq!(decode(&longer.into()).unwrap_err().kind(), ErrorKind::Corrupt);
+}
+
+#[test]
+fn a_record_of_a_newer_format_is_told_from_a_damaged_one() {
+    let mut newer = encode(Codec::MessagePack, &header(), &values()).to_vec();
+    newer[4] = FORMAT + 1;
+    assert_eq!(decode(&newer.into()).unwrap_err().kind(), ErrorKind::NewerFormat);
+}
+
+#[test]
+fn untouched_values_are_copied_byte_for_byte() {
+    let mut read = decode(&encode(Codec::MessagePack, &header(), &values())).unwrap().values;
+    read.set(b"n", vec![8], Mark::None);
+    assert!(read.remove(b"seen"));
+    assert!(!read.remove(b"seen"));
+    read.set(b"late", vec![1], Mark::None);
+    let again = decode(&encode(Codec::MessagePack, &header(), &read)).unwrap().values;
+    let keys: Vec<_> = again.iter().map(|e| e.key.to_vec()).collect();
+    assert_eq!(keys, [b"n".to_vec(), b"notice".to_vec(), b"".to_vec(), b"late".to_vec()]);
+    assert_eq!(again.get(b"notice").unwrap().value, b"\xa5saved");
+    assert_eq!(again.len(), 4);
+}
+
+#[test]
+fn many_keys_are_found_after_every_kind_of_change() {
+    let mut values = Values::default();
+    for n in 0..1_000_u32 {
+        values.set(&n.to_le_bytes(), n.to_be_bytes().to_vec(), Mark::None);
+    }
+    assert!(values.remove(&500_u32.to_le_bytes()));
+    let mut values = decode(&encode(Codec::MessagePack, &header(), &values)).unwrap().values;
+    values.set(&500_u32.to_le_bytes(), vec![9], Mark::FlashNew);
+    values.retain(|mark| !mark.is_flash());
+    assert!(values.get(&500_u32.to_le_bytes()).is_none());
+    assert_eq!(values.get(&999_u32.to_le_bytes()).unwrap().value, 999_u32.to_be_bytes());
+    assert_eq!(values.len(), 999);
+}

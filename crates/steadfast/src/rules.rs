@@ -1,0 +1,48 @@
+//! The protocol's rules, one switch each, so that tests and the model checker can show what each is for.
+
+/// The rules of the protocol that keep a session. All of them hold, unless the feature
+/// `dangerous-protocol` is on and a builder was told otherwise: for tests, and for showing what goes
+/// wrong without them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rules {
+    /// The direct predecessor of a secret is good until its window ends.
+    pub forward_in_window: bool,
+    /// The direct predecessor of a secret is good until somebody has come with the secret.
+    pub forward_until_delivered: bool,
+    /// No secret is replaced in time while its predecessor is good.
+    pub one_successor_at_a_time: bool,
+    /// A cookie that was minted or forwarded in a window is dropped if the head leaves after it.
+    pub drop_late_cookies: bool,
+    /// A change of privilege starts a new record with a new key.
+    pub new_record_for_privilege: bool,
+    /// What a change of privilege leaves behind is read-only.
+    pub frozen_is_read_only: bool,
+    /// A repeated sign-in leaves the undelivered successor of the first a window to be presented in.
+    pub spare_undelivered: bool,
+    /// A record is written only over the version that was read.
+    pub conditional_writes: bool,
+    /// A write to a record that is gone creates nothing.
+    pub missing_stays_missing: bool,
+}
+
+impl Rules {
+    /// All rules hold.
+    pub const ALL: Self = Self {
+        forward_in_window: true,
+        forward_until_delivered: true,
+        one_successor_at_a_time: true,
+        drop_late_cookies: true,
+        new_record_for_privilege: true,
+        frozen_is_read_only: true,
+        spare_undelivered: true,
+        conditional_writes: true,
+        missing_stays_missing: true,
+    };
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self::ALL
+    }
+}

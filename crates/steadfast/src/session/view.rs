@@ -1,0 +1,98 @@
+//! A session to read: it waits for nobody and writes nothing.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+
+use super::{KeyFor, Metadata, Session};
+use crate::codec::Value;
+use crate::error::Result;
+use crate::lifecycle::Exchange;
+
+/// A request's session, to read.
+///
+/// One read of the store, no lease, no write, no wait for requests that write. Flash values are found and
+/// do not age. If something of the same request holds a [`Session`], the view sees its changes.
+///
+/// # Examples
+///
+/// ```
+/// # use steadfast::SessionView;
+/// async fn badge(session: SessionView) -> steadfast::Result<String> {
+///     Ok(session.get::<u32>("unread")?.unwrap_or(0).to_string())
+/// }
+/// ```
+#[derive(Clone)]
+pub struct SessionView {
+    session: Session,
+}
+
+impl SessionView {
+    pub(crate) fn new(exchange: Arc<Exchange>) -> Self {
+        Self { session: Session::new(exchange) }
+    }
+
+    /// Returns a value; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::get`].
+    pub fn get<T: DeserializeOwned>(&self, key: impl KeyFor<T>) -> Result<Option<T>> {
+        self.session.get(key)
+    }
+
+    /// Reports whether there is a value, of any type, that is not null.
+    pub fn has(&self, key: impl AsRef<[u8]>) -> bool {
+        self.session.has(key)
+    }
+
+    /// Returns all ordinary values, without flash and temp ones.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::all`].
+    pub fn all(&self) -> Result<BTreeMap<String, Value>> {
+        self.session.all()
+    }
+
+    /// Returns a flash value; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::flash_get`].
+    pub fn flash_get<T: DeserializeOwned>(&self, key: impl KeyFor<T>) -> Result<Option<T>> {
+        self.session.flash_get(key)
+    }
+
+    /// Returns a temp value; `None` if there is none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::temp_get`].
+    pub fn temp_get<T: DeserializeOwned>(&self, key: impl KeyFor<T>) -> Result<Option<T>> {
+        self.session.temp_get(key)
+    }
+
+    /// Returns who is signed in.
+    pub fn user(&self) -> Option<String> {
+        self.session.user()
+    }
+
+    /// Returns what is known of the session beside its values; `None` if there is no session.
+    pub fn metadata(&self) -> Option<Metadata> {
+        self.session.metadata()
+    }
+
+    /// Leaves the session's deadline where it is, although it is used: for polling.
+    pub fn do_not_extend(&self) {
+        self.session.do_not_extend();
+    }
+}
+
+impl fmt::Debug for SessionView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionView(..)")
+    }
+}

@@ -1,0 +1,111 @@
+//! Puts sessions together: policy, store, clock, listener.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Sessions, dsn, purge_every};
+use crate::error::Result;
+use crate::events::{Event, Listener};
+use crate::lifecycle::Core;
+use crate::policy::Policy;
+use crate::store::{SharedStore, Store};
+use crate::time::{Clock, SystemClock};
+
+/// How often expired records are removed, unless set otherwise.
+const PURGE_EVERY: Duration = Duration::from_secs(60);
+
+/// Puts [`Sessions`] together.
+///
+/// # Examples
+///
+/// ```
+/// use std::time::Duration;
+/// use steadfast::{Policy, Sessions};
+///
+/// # async fn example() -> steadfast::Result<()> {
+/// let policy = Policy::builder().idle_timeout(Duration::from_secs(15 * 60)).build()?;
+/// let sessions = Sessions::builder().policy(policy).connect("memory:").await?;
+/// # drop(sessions);
+/// # Ok(())
+/// # }
+/// ```
+#[must_use]
+pub struct SessionsBuilder {
+    policy: Policy,
+    clock: Arc<dyn Clock>,
+    listener: Option<Listener>,
+    purge_every: Option<Duration>,
+}
+
+impl Default for SessionsBuilder {
+    fn default() -> Self {
+        let clock = Arc::new(SystemClock);
+        Self { policy: Policy::default(), clock, listener: None, purge_every: Some(PURGE_EVERY) }
+    }
+}
+
+impl SessionsBuilder {
+    /// Sets how sessions behave.
+    pub fn policy(mut self, policy: Policy) -> Self {
+        self.policy = policy;
+        self
+    }
+
+    /// Sets the clock, which embedded drivers that are opened by [`connect`](Self::connect) use, too.
+    pub fn clock(mut self, clock: impl Clock) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// Sets a listener, which is called for every event, on the thread where it happens. It must be quick.
+    pub fn on_event(mut self, listener: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
+        self.listener = Some(Arc::new(listener));
+        self
+    }
+
+    /// Sets how often expired records are removed in the background: every minute by default, `None` for
+    /// never, if something else calls [`Sessions::purge`].
+    pub fn purge_every(mut self, interval: impl Into<Option<Duration>>) -> Self {
+        self.purge_every = interval.into();
+        self
+    }
+
+    /// Opens the store that a connection string names.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sessions::connect`].
+    pub async fn connect(self, dsn: &str) -> Result<Sessions> {
+        let store = dsn::open(dsn, &self.clock).await?;
+        Ok(self.build(store))
+    }
+
+    /// Takes a store. Called within a runtime.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime, which renews leases and purges.
+    pub fn store(self, store: impl Store) -> Sessions {
+        self.build(SharedStore::new(store))
+    }
+
+    fn build(self, store: SharedStore) -> Sessions {
+        let core = Core::new(self.policy, store, self.clock, self.listener);
+        core.renew_leases();
+        if let Some(interval) = self.purge_every {
+            purge_every(&core, interval.max(Duration::from_millis(1)));
+        }
+        Sessions { core }
+    }
+}
+
+impl fmt::Debug for SessionsBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SessionsBuilder")
+            .field("policy", &self.policy)
+            .field("clock", &self.clock)
+            .field("purge_every", &self.purge_every)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,172 @@
+//! The sessions of one user: listed, and ended.
+
+use std::net::IpAddr;
+use std::num::NonZeroUsize;
+
+use super::Sessions;
+use crate::error::Result;
+use crate::events::EventKind;
+use crate::record::{self, Header, Standing};
+use crate::session::Session;
+use crate::store::{Deleted, Listed, Store as _, StoreKey};
+use crate::time::Timestamp;
+use crate::token;
+
+/// Records that are listed with one store call.
+const PAGE: NonZeroUsize = NonZeroUsize::new(128).expect("128 is not zero");
+
+/// One of a user's sessions, for a page of their devices.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct SessionInfo {
+    /// The 8 digits that stand for the session in logs and lists.
+    pub tag: String,
+    /// When the user signed in.
+    pub created_at: Timestamp,
+    /// When it was last used, with a resolution of a sixtieth of its idle timeout.
+    pub last_active: Timestamp,
+    /// When it ends if it is not used any more.
+    pub expires_at: Timestamp,
+    /// Whether its cookie outlives the browser.
+    pub persistent: bool,
+    /// The address from which the user signed in.
+    pub ip: Option<IpAddr>,
+    /// The user agent with which they signed in.
+    pub user_agent: String,
+    key: StoreKey,
+}
+
+impl SessionInfo {
+    /// Reports whether this is the session of a request.
+    #[must_use]
+    pub fn is(&self, session: &Session) -> bool {
+        session.store_key() == Some(self.key)
+    }
+}
+
+/// # Users
+impl Sessions {
+    /// Lists the sessions that a user is signed in with, the latest sign-in first.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the store fails with. A damaged record is left out.
+    pub async fn sessions_of(&self, user: &str) -> Result<Vec<SessionInfo>> {
+        let now = self.core.clock.now();
+        let mut infos = Vec::new();
+        self.each_of(user, |key, record, header| {
+            let frozen = matches!(header.standing, Standing::Frozen { .. });
+            if !frozen && now < record.record.expires_at {
+                infos.push(self.info(key, record.record.expires_at, header));
+            }
+        })
+        .await?;
+        infos.sort_by_key(|info| std::cmp::Reverse(info.created_at));
+        Ok(infos)
+    }
+
+    /// Ends all sessions of a user, and returns how many there were.
+    ///
+    /// Every session whose sign-in was acknowledged before the call is dead when it returns, with all that
+    /// followed from it, and no running request brings it back. A sign-in during the call stays.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the store fails with; some of the sessions may have been ended then. Call it again.
+    ///
+    /// # Cancel safety
+    ///
+    /// Some of the sessions may have been ended.
+    pub async fn revoke(&self, user: &str) -> Result<u64> {
+        self.revoke_but(user, None).await
+    }
+
+    /// Ends all sessions of the user who is signed in, but for this one; returns how many there were.
+    ///
+    /// Nothing happens if nobody is signed in.
+    ///
+    /// # Errors
+    ///
+    /// As [`revoke`](Self::revoke).
+    ///
+    /// # Cancel safety
+    ///
+    /// Some of the sessions may have been ended.
+    pub async fn revoke_others(&self, session: &Session) -> Result<u64> {
+        let Some(user) = session.user() else { return Ok(0) };
+        self.revoke_but(&user, session.store_key()).await
+    }
+
+    /// Ends one session from a list, and reports whether it was still there.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the store fails with.
+    ///
+    /// # Cancel safety
+    ///
+    /// It may have been ended.
+    pub async fn revoke_one(&self, info: &SessionInfo) -> Result<bool> {
+        let deleted = self.core.store.delete(&info.key).await?;
+        self.core.ended(EventKind::Revoked, &info.key);
+        Ok(deleted == Deleted::Gone)
+    }
+
+    async fn revoke_but(&self, user: &str, keep: Option<StoreKey>) -> Result<u64> {
+        let began = self.core.clock.now();
+        let mut revoked = 0;
+        // A step-up that was under way may have moved a session to a new key behind the list's back. It
+        // keeps the time of its sign-in, so it is told from a sign-in during the call; and since a step-up
+        // needs its old record, a walk that finds nothing is the last.
+        loop {
+            let mut doomed = Vec::new();
+            self.each_of(user, |key, _, header| {
+                if Some(key) != keep && header.created_at <= began {
+                    doomed.push((key, header.standing));
+                }
+            })
+            .await?;
+            if doomed.is_empty() {
+                return Ok(revoked);
+            }
+            for (key, standing) in doomed {
+                let deleted = self.core.store.delete(&key).await?;
+                self.core.ended(EventKind::Revoked, &key);
+                let counts = deleted == Deleted::Gone && !matches!(standing, Standing::Frozen { .. });
+                revoked += u64::from(counts);
+            }
+        }
+    }
+
+    /// Walks through the records of a user.
+    async fn each_of(&self, user: &str, mut visit: impl FnMut(StoreKey, &Listed, &Header)) -> Result<()> {
+        let user = token::user_key(user);
+        let mut after = None;
+        loop {
+            let page = self.core.store.of_user(&user, after.as_ref(), PAGE).await?;
+            for listed in &page {
+                if let Ok(contents) = record::decode(&listed.record.payload) {
+                    visit(listed.key, listed, &contents.header);
+                }
+            }
+            match page.last() {
+                Some(last) if page.len() == PAGE.get() => after = Some(last.key),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    fn info(&self, key: StoreKey, expires_at: Timestamp, header: &Header) -> SessionInfo {
+        let device = header.device.as_ref();
+        SessionInfo {
+            tag: token::tag(&key),
+            created_at: header.created_at,
+            last_active: self.core.last_active(header, expires_at),
+            expires_at,
+            persistent: header.persistent,
+            ip: device.and_then(|device| device.ip),
+            user_agent: device.map(|device| device.user_agent.clone()).unwrap_or_default(),
+            key,
+        }
+    }
+}
