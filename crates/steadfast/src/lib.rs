@@ -3,6 +3,8 @@
 mod client;
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "config")]
+mod config;
 mod cookie;
 mod error;
 mod hex;
@@ -15,6 +17,8 @@ pub mod testing;
 mod time;
 
 pub use client::{Cidr, ProxyHeader};
+#[cfg(feature = "config")]
+pub use config::Settings;
 pub use error::{Error, ErrorKind, Result, chain};
 pub use policy::{Codec, Concurrency, IpMatch, OnServerError, Policy, PolicyBuilder, SameSite};
 pub use time::{Clock, SystemClock, Timestamp};

@@ -54,7 +54,7 @@ impl fmt::Display for Fault {
 }
 
 /// Makes the error that lists the faults, one a line.
-pub(crate) fn refuse(faults: &[Fault]) -> Error {
+pub(super) fn refuse(faults: &[Fault]) -> Error {
     let lines: Vec<String> = faults.iter().map(Fault::to_string).collect();
     Error::new(ErrorKind::InvalidConfig, lines.join("\n"))
 }
