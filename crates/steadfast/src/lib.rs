@@ -1,10 +1,10 @@
 //! Sessions that stay: the session layer for Rust web servers that never loses a session.
 
 mod client;
-#[cfg(feature = "conformance")]
-pub mod conformance;
 #[cfg(feature = "config")]
 mod config;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod cookie;
 mod error;
 mod hex;

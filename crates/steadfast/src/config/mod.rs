@@ -5,6 +5,7 @@
 
 mod codeigniter;
 mod dotenv;
+mod nearest;
 mod value;
 
 use std::ffi::OsString;
@@ -17,6 +18,7 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use crate::client::{Cidr, ProxyHeader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::policy::{Codec, Concurrency, Fault, IpMatch, OnServerError, PolicyBuilder, SameSite};
+use nearest::nearest;
 use value::{Dsn, FromText, Text};
 
 /// What the name of every setting in the environment begins with.
@@ -67,7 +69,6 @@ macro_rules! settings {
         }
 
         impl Settings {
-            #[cfg(test)]
             const NAMES: &[&str] = &["store", $(stringify!($name)),*];
 
             /// Fills what is not set from other settings.
@@ -183,8 +184,9 @@ impl Settings {
 
     /// Reads settings from the environment of the process: `STEADFAST_IDLE_TIMEOUT`, …
     ///
-    /// A name that begins with `STEADFAST_` and is no setting is a fault, reported when the settings are
-    /// [applied](Self::apply): it is most likely a misspelt one.
+    /// A name that is nearly one of a setting is a fault, reported when the settings are
+    /// [applied](Self::apply). Any other name that begins with `STEADFAST_` belongs to somebody else, and
+    /// a [remark](Self::remarks) says that it was left alone.
     pub fn from_env() -> Self {
         Self::from_vars(std::env::vars_os())
     }
@@ -197,12 +199,15 @@ impl Settings {
                 settings.faults.push(Fault::hidden(label.to_owned(), "is not UTF-8"));
                 continue;
             };
-            let name = &label[PREFIX.len()..];
-            // Elsewhere names are in lower case, so one with lower-case letters must not match here.
-            let known = !name.contains(|c: char| c.is_ascii_lowercase())
-                && settings.set(&name.to_ascii_lowercase(), label, text);
-            if !known {
-                settings.unknown(label);
+            let name = label[PREFIX.len()..].to_ascii_lowercase();
+            // Names of settings are in capitals, so one in other letters is a misspelt one.
+            let is_capital = !label.contains(|c: char| c.is_ascii_lowercase());
+            if is_capital && settings.set(&name, label, text) {
+                continue;
+            }
+            match nearest(&name, Self::NAMES) {
+                Some(meant) => settings.misspelt(label, &format!("{PREFIX}{}", meant.to_ascii_uppercase())),
+                None => settings.remarks.push(format!("`{label}` is no setting and was left alone")),
             }
         }
         settings
@@ -219,15 +224,23 @@ impl Settings {
         }
     }
 
-    /// Returns what a CodeIgniter `.env` asks for and these settings can't say, one sentence each, to be
-    /// logged at start.
+    /// Returns what a source holds and these settings can't say, above all what a CodeIgniter `.env` asks
+    /// for, one sentence each, to be logged at start.
     #[must_use]
     pub fn remarks(&self) -> &[String] {
         &self.remarks
     }
 
-    fn unknown(&mut self, label: &str) {
-        self.faults.push(Fault::hidden(label.to_owned(), "is no setting; docs/configuration.md lists them"));
+    fn misspelt(&mut self, label: &str, meant: &str) {
+        let why = format!("is no setting; did you mean `{meant}`?");
+        self.faults.push(Fault::hidden(label.to_owned(), why));
+    }
+
+    fn unknown(&mut self, name: &str) {
+        match nearest(name, Self::NAMES) {
+            Some(meant) => self.misspelt(name, meant),
+            None => self.faults.push(Fault::hidden(name.to_owned(), "is no setting; remove it")),
+        }
     }
 }
 

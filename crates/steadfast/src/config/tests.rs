@@ -192,21 +192,35 @@ fn a_value_that_can_t_be_read_is_named_with_what_it_must_be() {
 }
 
 #[test]
-fn an_unknown_name_is_a_fault() {
-    let fault = "is no setting; docs/configuration.md lists them";
-    assert_eq!(faults(&env(&[("STEADFAST_LEASSE", "1s")])), [format!("`STEADFAST_LEASSE` {fault}")]);
-    assert_eq!(faults(&env(&[("STEADFAST_lease", "1s")])), [format!("`STEADFAST_lease` {fault}")]);
-    assert_eq!(faults(&toml("leasse = 1")), [format!("`leasse` {fault}")]);
+fn a_misspelt_name_is_a_fault() {
+    let fault = |name| faults(&env(&[(name, "1s")]));
+    let why = "is no setting; did you mean `STEADFAST_LEASE`?";
+    assert_eq!(fault("STEADFAST_LEASSE"), [format!("`STEADFAST_LEASSE` {why}")]);
+    assert_eq!(fault("STEADFAST_lease"), [format!("`STEADFAST_lease` {why}")]);
+    assert_eq!(faults(&toml("leasse = 1")), ["`leasse` is no setting; did you mean `lease`?"]);
+}
+
+#[test]
+fn in_a_file_every_unknown_name_is_a_fault() {
+    assert_eq!(faults(&toml("colour = 'red'")), ["`colour` is no setting; remove it"]);
+}
+
+#[test]
+fn somebody_else_s_name_in_the_environment_is_left_alone() {
+    let settings = env(&[("STEADFAST_SKIP", "browser")]);
+    assert_eq!(settings.remarks(), ["`STEADFAST_SKIP` is no setting and was left alone"]);
+    assert!(build(&settings).is_ok());
 }
 
 #[test]
 fn faults_of_all_sources_and_of_the_policy_come_together() {
-    let settings = env(&[("STEADFAST_LEASE", "x"), ("STEADFAST_NONE", "x")])
+    let settings = env(&[("STEADFAST_LEASE", "x"), ("STEADFAST_LOCKWAIT", "x")])
         .or(toml("max_keys = 0\nlock_wait = 'y'\nsome = 1"))
         .or(Settings::from_codeigniter_env("session.matchIP = maybe"));
     let faults = faults(&settings);
     let names: Vec<_> = faults.iter().filter_map(|line| line.split('`').nth(1)).collect();
-    let expected = ["lock_wait", "STEADFAST_LEASE", "STEADFAST_NONE", "some", "session.matchIP", "max_keys"];
+    let expected =
+        ["lock_wait", "STEADFAST_LEASE", "STEADFAST_LOCKWAIT", "some", "session.matchIP", "max_keys"];
     assert_eq!(names, expected);
 }
 
