@@ -20,6 +20,8 @@ mod sessions;
 
 pub mod store;
 
+#[cfg(feature = "config")]
+mod config;
 mod error;
 mod events;
 mod hex;
@@ -39,6 +41,8 @@ pub use adaptor::axum;
 pub use adaptor::{CommitError, PeerAddr, SessionLayer, SessionService, session, session_view};
 pub use client::{Cidr, ProxyHeader};
 pub use codec::Value;
+#[cfg(feature = "config")]
+pub use config::Settings;
 pub use error::{Error, ErrorKind, Result, chain};
 pub use events::{Anomaly, Event, EventKind};
 pub use handle::SessionHandle;

@@ -45,8 +45,9 @@ impl Fault {
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { field, value, why } = self;
+        // Escaped, so that a name or a value with a line break can't pass for another fault.
+        let field = field.escape_debug();
         match value {
-            // Escaped, so that a value with a line break can't pass for another fault.
             Some(value) => write!(f, "`{field}` ({}) {why}", value.escape_debug()),
             None => write!(f, "`{field}` {why}"),
         }
@@ -54,7 +55,7 @@ impl fmt::Display for Fault {
 }
 
 /// Makes the error that lists the faults, one a line.
-pub(crate) fn refuse(faults: &[Fault]) -> Error {
+pub(super) fn refuse(faults: &[Fault]) -> Error {
     let lines: Vec<String> = faults.iter().map(Fault::to_string).collect();
     Error::new(ErrorKind::InvalidConfig, lines.join("\n"))
 }

@@ -16,7 +16,7 @@ pub use choices::{Codec, Concurrency, IpMatch, OnServerError};
 pub use cookie::SameSite;
 pub(crate) use cookie::{CookieSettings, MAX_COOKIE_LIFETIME};
 #[cfg(feature = "config")]
-pub(crate) use faults::{Fault, refuse};
+pub(crate) use {duration::parse as parse_duration, faults::Fault};
 
 /// A session is touched at most once in this part of its idle timeout: with the default of 30 minutes,
 /// every 30 seconds.

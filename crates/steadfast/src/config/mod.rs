@@ -1,0 +1,278 @@
+//! Settings from outside the program: a TOML file, the environment, a CodeIgniter `.env`.
+//!
+//! Every source is text under a name, read by the same rules. What can't be read is kept as a fault, so
+//! that it is reported together with what the policy finds wrong.
+
+mod codeigniter;
+mod dotenv;
+mod nearest;
+mod value;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
+
+use crate::client::{Cidr, ProxyHeader};
+use crate::error::{Error, ErrorKind, Result};
+use crate::policy::{Codec, Concurrency, Fault, IpMatch, OnServerError, PolicyBuilder, SameSite};
+use nearest::nearest;
+use value::{Dsn, FromText, Text};
+
+/// What the name of every setting in the environment begins with.
+const PREFIX: &str = "STEADFAST_";
+
+/// A setting as a source gave it, or why it can't be one.
+type Given<T> = Option<Result<T, Fault>>;
+
+/// Lists the settings: name, type, and the method of the builder that takes it.
+macro_rules! settings {
+    ($($name:ident: $type:ty => $apply:expr;)*) => {
+        /// Settings from a TOML file, the environment or a CodeIgniter `.env`, to be
+        /// [applied](Self::apply) to a [`PolicyBuilder`].
+        ///
+        /// All are optional, and each has one name: the one of the builder's method; in the environment
+        /// in capitals after `STEADFAST_`. Durations are written as `30m`, `1h30m`, `250ms`, or as a
+        /// number of seconds. `docs/configuration.md` lists all of them.
+        ///
+        /// Implements [`Deserialize`], so it can be a part of an application's own configuration.
+        ///
+        /// # Examples
+        ///
+        /// ```
+        /// use steadfast::{Policy, Settings};
+        ///
+        /// # fn main() -> Result<(), steadfast::Error> {
+        /// let file = Settings::from_toml(
+        ///     r#"
+        ///     store = "files:/var/lib/shop/sessions"
+        ///     idle_timeout = "1h"
+        ///     trusted_proxies = ["10.0.0.0/8"]
+        ///     "#,
+        /// )?;
+        /// let settings = Settings::from_env().or(file);
+        /// let policy = settings.apply(Policy::builder()).build()?;
+        /// assert_eq!(settings.store(), Some("files:/var/lib/shop/sessions"));
+        /// # drop(policy);
+        /// # Ok(())
+        /// # }
+        /// ```
+        #[derive(Clone, Debug, Default)]
+        #[must_use]
+        pub struct Settings {
+            store: Given<Dsn>,
+            $($name: Given<$type>,)*
+            remarks: Vec<String>,
+            faults: Vec<Fault>,
+        }
+
+        impl Settings {
+            const NAMES: &[&str] = &["store", $(stringify!($name)),*];
+
+            /// Fills what is not set from other settings.
+            ///
+            /// Remarks and unknown names of both are kept.
+            pub fn or(self, other: Self) -> Self {
+                Self {
+                    store: self.store.or(other.store),
+                    $($name: self.$name.or(other.$name),)*
+                    remarks: [self.remarks, other.remarks].concat(),
+                    faults: [self.faults, other.faults].concat(),
+                }
+            }
+
+            /// Sets on a builder all that is set here.
+            ///
+            /// What could not be read is reported by [`PolicyBuilder::build`], together with everything
+            /// else that is wrong.
+            pub fn apply(&self, mut builder: PolicyBuilder) -> PolicyBuilder {
+                $(
+                    let set: fn(PolicyBuilder, $type) -> PolicyBuilder = $apply;
+                    builder = match &self.$name {
+                        Some(Ok(value)) => set(builder, value.clone()),
+                        Some(Err(fault)) => builder.fault(fault.clone()),
+                        None => builder,
+                    };
+                )*
+                self.faults.iter().cloned().fold(builder, PolicyBuilder::fault)
+            }
+
+            /// Reads a setting and reports whether there is one of this name. A fault calls it `label`.
+            fn set(&mut self, name: &str, label: &str, text: &str) -> bool {
+                match name {
+                    "store" => self.store = Some(read(label, text)),
+                    $(stringify!($name) => self.$name = Some(read(label, text)),)*
+                    _ => return false,
+                }
+                true
+            }
+        }
+    };
+}
+
+settings! {
+    idle_timeout: Duration => PolicyBuilder::idle_timeout;
+    absolute_timeout: Duration => PolicyBuilder::absolute_timeout;
+    remember_idle_timeout: Duration => PolicyBuilder::remember_idle_timeout;
+    remember_absolute_timeout: Duration => PolicyBuilder::remember_absolute_timeout;
+    rotate_every: Option<Duration> => |builder, age| builder.rotate_every(age);
+    forward_window: Duration => PolicyBuilder::forward_window;
+    concurrency: Concurrency => PolicyBuilder::concurrency;
+    lock_wait: Duration => PolicyBuilder::lock_wait;
+    lease: Duration => PolicyBuilder::lease;
+    lease_max: Duration => PolicyBuilder::lease_max;
+    on_server_error: OnServerError => PolicyBuilder::on_server_error;
+    codec: Codec => PolicyBuilder::codec;
+    temp_ttl: Duration => PolicyBuilder::temp_ttl;
+    max_record_bytes: usize => PolicyBuilder::max_record_bytes;
+    max_keys: usize => PolicyBuilder::max_keys;
+    max_key_bytes: usize => PolicyBuilder::max_key_bytes;
+    match_ip: Option<IpMatch> => |builder, part| builder.match_ip(part);
+    match_user_agent: bool => |builder, on| {
+        if on { builder.match_user_agent() } else { builder.ignore_user_agent() }
+    };
+    trusted_proxies: Vec<Cidr> => PolicyBuilder::proxy_networks;
+    proxy_header: ProxyHeader => PolicyBuilder::proxy_header;
+    cookie_name: String => |builder, name| builder.cookie_name(name);
+    cookie_path: String => |builder, path| builder.cookie_path(path);
+    cookie_domain: String => |builder, domain| builder.cookie_domain(domain);
+    same_site: SameSite => PolicyBuilder::same_site;
+    partitioned: bool => |builder, on| if on { builder.partitioned() } else { builder.unpartitioned() };
+    dangerous_insecure_cookie: bool => |builder, on| {
+        if on { builder.dangerous_insecure_cookie() } else { builder.secure_cookie() }
+    };
+    node: String => |builder, name| builder.node(name);
+}
+
+fn read<T: FromText>(label: &str, text: &str) -> Result<T, Fault> {
+    T::from_text(text).map_err(|why| Fault::new(label.to_owned(), text, why))
+}
+
+impl Settings {
+    /// Reads settings from TOML text.
+    ///
+    /// # Errors
+    ///
+    /// Fails with [`InvalidConfig`](ErrorKind::InvalidConfig) if the text is not TOML. Unknown names and
+    /// values that can't be read are reported when the settings are [applied](Self::apply).
+    pub fn from_toml(text: &str) -> Result<Self> {
+        toml::from_str(text).map_err(|error| {
+            // The error's own text quotes the line, which may hold the store's password.
+            let line = error.span().map_or(1, |span| text[..span.start].matches('\n').count() + 1);
+            let message = format!("the settings are no TOML: {} (line {line})", error.message());
+            Error::new(ErrorKind::InvalidConfig, message)
+        })
+    }
+
+    /// Reads settings from a TOML file.
+    ///
+    /// Blocks while it reads, so it is for the start of a program.
+    ///
+    /// # Errors
+    ///
+    /// As [`from_toml`](Self::from_toml), and if the file can't be read.
+    pub fn from_toml_file(path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref();
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            let message = format!("cannot read the settings in {}", path.display());
+            Error::new(ErrorKind::InvalidConfig, message).with_source(error)
+        })?;
+        Self::from_toml(&text)
+    }
+
+    /// Reads settings from the environment of the process: `STEADFAST_IDLE_TIMEOUT`, …
+    ///
+    /// A name that is nearly one of a setting is a fault, reported when the settings are
+    /// [applied](Self::apply). Any other name that begins with `STEADFAST_` belongs to somebody else, and
+    /// a [remark](Self::remarks) says that it was left alone.
+    pub fn from_env() -> Self {
+        Self::from_vars(std::env::vars_os())
+    }
+
+    fn from_vars(vars: impl Iterator<Item = (OsString, OsString)>) -> Self {
+        let mut settings = Self::default();
+        for (name, value) in vars {
+            let Some(label) = name.to_str().filter(|name| name.starts_with(PREFIX)) else { continue };
+            let Some(text) = value.to_str() else {
+                settings.faults.push(Fault::hidden(label.to_owned(), "is not UTF-8"));
+                continue;
+            };
+            let name = label[PREFIX.len()..].to_ascii_lowercase();
+            // Names of settings are in capitals, so one in other letters is a misspelt one.
+            let is_capital = !label.contains(|c: char| c.is_ascii_lowercase());
+            if is_capital && settings.set(&name, label, text) {
+                continue;
+            }
+            match nearest(&name, Self::NAMES) {
+                Some(meant) => settings.misspelt(label, &format!("{PREFIX}{}", meant.to_ascii_uppercase())),
+                None => settings.remarks.push(format!("`{label}` is no setting and was left alone")),
+            }
+        }
+        settings
+    }
+
+    /// Returns the connection string of the store, as `SessionLayer::connect` takes it.
+    ///
+    /// May hold a password: it is shown by no message and no `Debug` of these settings.
+    #[must_use]
+    pub fn store(&self) -> Option<&str> {
+        match &self.store {
+            Some(Ok(Dsn(store))) => Some(store),
+            _ => None,
+        }
+    }
+
+    /// Returns what a source holds and these settings can't say, above all what a CodeIgniter `.env` asks
+    /// for, one sentence each, to be logged at start.
+    #[must_use]
+    pub fn remarks(&self) -> &[String] {
+        &self.remarks
+    }
+
+    fn misspelt(&mut self, label: &str, meant: &str) {
+        let why = format!("is no setting; did you mean `{meant}`?");
+        self.faults.push(Fault::hidden(label.to_owned(), why));
+    }
+
+    fn unknown(&mut self, name: &str) {
+        match nearest(name, Self::NAMES) {
+            Some(meant) => self.misspelt(name, meant),
+            None => self.faults.push(Fault::hidden(name.to_owned(), "is no setting; remove it")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Settings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Table;
+        impl<'de> Visitor<'de> for Table {
+            type Value = Settings;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a table of settings")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut table: A) -> Result<Settings, A::Error> {
+                let mut settings = Settings::default();
+                while let Some(name) = table.next_key::<String>()? {
+                    let Text(text) = table.next_value()?;
+                    if !settings.set(&name, &name, &text) {
+                        settings.unknown(&name);
+                    }
+                }
+                Ok(settings)
+            }
+        }
+        deserializer.deserialize_map(Table)
+    }
+}
+
+/// Compiles the example of the page.
+#[cfg(doctest)]
+#[doc = include_str!("../../../../docs/configuration.md")]
+struct Page;
+
+#[cfg(test)]
+mod tests;

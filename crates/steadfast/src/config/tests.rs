@@ -1,0 +1,387 @@
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use super::*;
+use crate::policy::Policy;
+
+fn env(vars: &[(&str, &str)]) -> Settings {
+    Settings::from_vars(vars.iter().map(|(name, value)| (name.into(), value.into())))
+}
+
+fn toml(text: &str) -> Settings {
+    Settings::from_toml(text).expect("TOML")
+}
+
+fn build(settings: &Settings) -> Result<Policy> {
+    settings.apply(Policy::builder()).build()
+}
+
+#[track_caller]
+fn policy(settings: &Settings) -> Policy {
+    build(settings).expect("settings that work")
+}
+
+#[track_caller]
+fn faults(settings: &Settings) -> Vec<String> {
+    let error = build(settings).expect_err("settings with faults");
+    assert_eq!(error.kind(), ErrorKind::InvalidConfig);
+    error.to_string().lines().map(str::to_owned).collect()
+}
+
+/// A value for each setting that differs from its default.
+const CHANGED: [(&str, &str); 28] = [
+    ("store", "memory:"),
+    ("idle_timeout", "15m"),
+    ("absolute_timeout", "1h"),
+    ("remember_idle_timeout", "7d"),
+    ("remember_absolute_timeout", "30d"),
+    ("rotate_every", "off"),
+    ("forward_window", "1m30s"),
+    ("concurrency", "merge"),
+    ("lock_wait", "2"),
+    ("lease", "0.5"),
+    ("lease_max", "250000ms"),
+    ("on_server_error", "discard"),
+    ("codec", if cfg!(feature = "json") { "json" } else { "messagepack" }),
+    ("temp_ttl", "60"),
+    ("max_record_bytes", "1048576"),
+    ("max_keys", "100"),
+    ("max_key_bytes", "64"),
+    ("match_ip", "24/64"),
+    ("match_user_agent", "true"),
+    ("trusted_proxies", "10.0.0.0/8, ::1"),
+    ("proxy_header", "forwarded"),
+    ("cookie_name", "sid"),
+    ("cookie_path", "/shop"),
+    ("cookie_domain", "example.org"),
+    ("same_site", "Strict"),
+    ("partitioned", "true"),
+    ("dangerous_insecure_cookie", "false"),
+    ("node", "web-1"),
+];
+
+#[track_caller]
+fn check_changed(settings: &Settings) {
+    assert_eq!(settings.store(), Some("memory:"));
+    let policy = policy(settings);
+    let seconds = Duration::from_secs;
+    assert_eq!(policy.idle_timeout, seconds(900));
+    assert_eq!(policy.absolute_timeout, seconds(3_600));
+    assert_eq!(policy.remember_idle_timeout, seconds(7 * 86_400));
+    assert_eq!(policy.remember_absolute_timeout, seconds(30 * 86_400));
+    assert_eq!(policy.rotate_every, None);
+    assert_eq!(policy.forward_window, seconds(90));
+    assert_eq!(policy.concurrency, Concurrency::Merge);
+    assert_eq!(policy.lock_wait, seconds(2));
+    assert_eq!(policy.lease, Duration::from_millis(500));
+    assert_eq!(policy.lease_max, seconds(250));
+    assert_eq!(policy.on_server_error, OnServerError::Discard);
+    #[cfg(feature = "json")]
+    assert_eq!(policy.codec, Codec::Json);
+    assert_eq!(policy.temp_ttl, seconds(60));
+    assert_eq!(policy.max_record_bytes, 1_048_576);
+    assert_eq!((policy.max_keys, policy.max_key_bytes), (100, 64));
+    assert_eq!(policy.match_ip, Some(IpMatch::Prefix { v4: 24, v6: 64 }));
+    assert!(policy.match_user_agent);
+    let networks: Vec<_> = policy.trusted_proxies.networks.iter().map(Cidr::to_string).collect();
+    assert_eq!(networks, ["10.0.0.0/8", "::1/128"]);
+    assert_eq!(policy.trusted_proxies.header, ProxyHeader::Forwarded);
+    assert_eq!(policy.cookie.name, "sid");
+    assert_eq!(policy.cookie.path, "/shop");
+    assert_eq!(policy.cookie.domain.as_deref(), Some("example.org"));
+    assert_eq!(policy.cookie.same_site, SameSite::Strict);
+    assert!(policy.cookie.partitioned && policy.cookie.secure);
+    assert_eq!(policy.node.as_deref(), Some("web-1"));
+}
+
+#[test]
+fn every_setting_has_a_name_in_the_environment() {
+    assert_eq!(CHANGED.map(|(name, _)| name), Settings::NAMES);
+    let names = CHANGED.map(|(name, value)| (format!("STEADFAST_{}", name.to_uppercase()), value));
+    check_changed(&env(&names.each_ref().map(|(name, value)| (name.as_str(), *value))));
+}
+
+#[test]
+fn every_setting_has_the_same_name_in_toml() {
+    let lines = CHANGED.map(|(name, value)| format!("{name} = \"{value}\"\n"));
+    check_changed(&toml(&lines.concat()));
+}
+
+#[test]
+fn toml_values_may_have_their_own_types() {
+    let settings = toml(
+        "idle_timeout = 900\nlease = 0.5\nmax_keys = 100\nmatch_user_agent = true\n\
+         trusted_proxies = ['10.0.0.0/8', '::1']",
+    );
+    let policy = policy(&settings);
+    assert_eq!(policy.idle_timeout, Duration::from_secs(900));
+    assert_eq!(policy.lease, Duration::from_millis(500));
+    assert_eq!(policy.max_keys, 100);
+    assert!(policy.match_user_agent);
+    assert_eq!(policy.trusted_proxies.networks.len(), 2);
+}
+
+#[test]
+fn nothing_set_changes_nothing() {
+    let defaults = format!("{:?}", Policy::default());
+    for settings in [env(&[("PATH", "/bin"), ("steadfast_lease", "9")]), toml("")] {
+        assert_eq!(format!("{:?}", policy(&settings)), defaults);
+        assert_eq!(settings.store(), None);
+    }
+}
+
+#[test]
+fn settings_can_be_part_of_an_application_s_own() {
+    #[derive(Deserialize)]
+    struct Application {
+        title: String,
+        session: Settings,
+    }
+    let application: Application =
+        toml::from_str("title = 'Shop'\n[session]\nidle_timeout = '5m'").expect("TOML");
+    assert_eq!(application.title, "Shop");
+    assert_eq!(policy(&application.session).idle_timeout, Duration::from_secs(300));
+}
+
+#[test]
+fn the_first_of_two_sources_wins() {
+    let settings = env(&[("STEADFAST_LEASE", "2s")]).or(toml("lease = '3s'\nlock_wait = '4s'"));
+    let policy = policy(&settings);
+    assert_eq!(policy.lease, Duration::from_secs(2));
+    assert_eq!(policy.lock_wait, Duration::from_secs(4));
+}
+
+#[test]
+fn settings_win_over_what_the_builder_had() {
+    let builder = Policy::builder().match_user_agent().dangerous_insecure_cookie().partitioned();
+    let settings = toml("match_user_agent = false\ndangerous_insecure_cookie = false\npartitioned = false");
+    let policy = settings.apply(builder).build().expect("settings that work");
+    assert!(!policy.match_user_agent && policy.cookie.secure && !policy.cookie.partitioned);
+}
+
+#[track_caller]
+fn check_fault(name: &str, value: &str, why: &str) {
+    let label = format!("STEADFAST_{}", name.to_uppercase());
+    let expected = format!("`{label}` ({value}) {why}");
+    let faults = faults(&env(&[(&label, value)]));
+    assert_eq!(faults.len(), 1, "{faults:?}");
+    assert!(faults[0].starts_with(&expected), "{faults:?}");
+}
+
+#[test]
+fn a_value_that_can_t_be_read_is_named_with_what_it_must_be() {
+    check_fault("idle_timeout", "30 minutes", "is no length of time");
+    check_fault("idle_timeout", "", "is no length of time");
+    check_fault(
+        "rotate_every",
+        "never",
+        "is no length of time: write it as 30m, 1h30m, 250ms or in seconds, or",
+    );
+    check_fault("max_keys", "-1", "is no number");
+    check_fault("match_user_agent", "yes", "must be `true` or `false`");
+    check_fault("concurrency", "parallel", "must be `exclusive` or `merge`");
+    check_fault("codec", "xml", "must be `messagepack`");
+    check_fault("on_server_error", "x", "must be `commit` or `discard`");
+    check_fault("same_site", "some", "must be `lax` or `strict` or `none`");
+    check_fault("match_ip", "24", "must be `off`, `exact`, or");
+    check_fault("match_ip", "24/300", "must be `off`, `exact`, or");
+    check_fault("trusted_proxies", "10.0.0.0/8,x", "is refused: `x` is no network");
+    check_fault("trusted_proxies", "10.0.0.1/8", "is refused: `10.0.0.1/8` has bits after its prefix");
+    check_fault("proxy_header", "x-real-ip", "must be `x-forwarded-for` or `forwarded`");
+}
+
+#[test]
+fn a_misspelt_name_is_a_fault() {
+    let fault = |name| faults(&env(&[(name, "1s")]));
+    let why = "is no setting; did you mean `STEADFAST_LEASE`?";
+    assert_eq!(fault("STEADFAST_LEASSE"), [format!("`STEADFAST_LEASSE` {why}")]);
+    assert_eq!(fault("STEADFAST_lease"), [format!("`STEADFAST_lease` {why}")]);
+    assert_eq!(faults(&toml("leasse = 1")), ["`leasse` is no setting; did you mean `lease`?"]);
+}
+
+#[test]
+fn in_a_file_every_unknown_name_is_a_fault() {
+    assert_eq!(faults(&toml("colour = 'red'")), ["`colour` is no setting; remove it"]);
+}
+
+#[test]
+fn somebody_else_s_name_in_the_environment_is_left_alone() {
+    let settings = env(&[("STEADFAST_SKIP", "browser")]);
+    assert_eq!(settings.remarks(), ["`STEADFAST_SKIP` is no setting and was left alone"]);
+    assert!(build(&settings).is_ok());
+}
+
+#[test]
+fn faults_of_all_sources_and_of_the_policy_come_together() {
+    let settings = env(&[("STEADFAST_LEASE", "x"), ("STEADFAST_LOCKWAIT", "x")])
+        .or(toml("max_keys = 0\nlock_wait = 'y'\nsome = 1"))
+        .or(Settings::from_codeigniter_env("session.matchIP = maybe"));
+    let faults = faults(&settings);
+    let names: Vec<_> = faults.iter().filter_map(|line| line.split('`').nth(1)).collect();
+    let expected =
+        ["lock_wait", "STEADFAST_LEASE", "STEADFAST_LOCKWAIT", "some", "session.matchIP", "max_keys"];
+    assert_eq!(names, expected);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_value_that_is_not_utf_8_is_a_fault_without_the_value() {
+    use std::os::unix::ffi::OsStringExt;
+    let vars = [("STEADFAST_NODE".into(), OsString::from_vec(vec![b'a', 0xff]))];
+    assert_eq!(faults(&Settings::from_vars(vars.into_iter())), ["`STEADFAST_NODE` is not UTF-8"]);
+}
+
+#[test]
+fn the_store_s_password_is_shown_nowhere() {
+    let store = "redis://:hunter2@localhost";
+    for settings in [env(&[("STEADFAST_STORE", store)]), toml(&format!("store = '{store}'"))] {
+        assert_eq!(settings.store(), Some(store));
+        assert!(!format!("{settings:?}").contains("hunter2"));
+    }
+    for broken in
+        ["lease = 1\nstore = 'redis://:hunter2@h", "store = redis://:hunter2@h", "store = {a='hunter2'}"]
+    {
+        let error = Settings::from_toml(broken).expect_err("broken TOML");
+        assert_eq!(error.kind(), ErrorKind::InvalidConfig);
+        assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
+    }
+}
+
+#[test]
+fn broken_toml_is_refused_with_its_line() {
+    let error = Settings::from_toml("lease = 1\nlock_wait = = 2\n").expect_err("broken TOML");
+    assert!(error.to_string().starts_with("the settings are no TOML: "), "{error}");
+    assert!(error.to_string().ends_with("(line 2)"), "{error}");
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let error = Settings::from_toml_file("/nonexistent/steadfast.toml").expect_err("no such file");
+    assert_eq!(error.to_string(), "cannot read the settings in /nonexistent/steadfast.toml");
+}
+
+#[test]
+fn the_page_lists_every_setting_with_its_names() {
+    let page = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../docs/configuration.md");
+    let page = std::fs::read_to_string(page).expect("the page");
+    for name in Settings::NAMES {
+        let row = format!("| `{name}` | `STEADFAST_{}` |", name.to_uppercase());
+        assert!(page.contains(&row), "{row}");
+    }
+    let rows = page.lines().filter(|line| line.contains("| `STEADFAST_")).count();
+    assert_eq!(rows, Settings::NAMES.len());
+}
+
+mod codeigniter {
+    use super::*;
+
+    fn import(text: &str) -> Settings {
+        Settings::from_codeigniter_env(text)
+    }
+
+    #[track_caller]
+    fn check_remark(text: &str, expected: &str) {
+        let settings = import(text);
+        let found: Vec<_> = settings.remarks().iter().filter(|remark| remark.starts_with(expected)).collect();
+        assert_eq!(found.len(), 1, "{:?}", settings.remarks());
+    }
+
+    #[test]
+    fn its_settings_become_ours() {
+        let settings = import(
+            "
+            # sessions
+            session.driver = 'CodeIgniter\\Session\\Handlers\\FileHandler'
+            session.cookieName = shop_session
+            session.expiration = 7200
+            session.savePath = /srv/shop/writable/session
+            session.matchIP = true
+            session.timeToUpdate = 600
+            cookie.path = /shop
+            cookie.domain = 'example.org'
+            cookie.samesite = Strict
+            database.default.password = x
+            ",
+        );
+        assert_eq!(settings.store(), Some("files:/srv/shop/writable/session"));
+        let policy = policy(&settings);
+        assert_eq!(policy.cookie.name, "shop_session");
+        assert_eq!(policy.idle_timeout, Duration::from_secs(7_200));
+        assert_eq!(policy.match_ip, Some(IpMatch::Exact));
+        assert_eq!(policy.rotate_every, Some(Duration::from_secs(600)));
+        assert_eq!(policy.cookie.path, "/shop");
+        assert_eq!(policy.cookie.domain.as_deref(), Some("example.org"));
+        assert_eq!(policy.cookie.same_site, SameSite::Strict);
+        assert!(policy.cookie.secure);
+    }
+
+    #[test]
+    fn its_special_values_keep_their_meaning() {
+        let settings = import(
+            "session.expiration = 0\nsession.timeToUpdate = 0\nsession.matchIP = false\n\
+             cookie.domain = ''\ncookie.samesite = ''\ncookie.secure = false",
+        );
+        let policy = policy(&settings);
+        assert_eq!(policy.idle_timeout, Policy::default().idle_timeout);
+        assert_eq!(policy.rotate_every, None);
+        assert_eq!((policy.match_ip, policy.cookie.domain), (None, None));
+        assert_eq!(policy.cookie.same_site, SameSite::Lax);
+        assert!(!policy.cookie.secure);
+        assert_eq!(policy.cookie.name, "session");
+    }
+
+    #[test]
+    fn its_other_spellings_are_read() {
+        for name in ["session.timeToUpdate", "session_timeToUpdate", "app.sessionTimeToUpdate"] {
+            let policy = policy(&import(&format!("{name} = 77")));
+            assert_eq!(policy.rotate_every, Some(Duration::from_secs(77)));
+        }
+        assert!(policy(&import("app.sessionMatchIP = true\napp.cookieSameSite = None")).match_ip.is_some());
+    }
+
+    #[test]
+    fn what_has_no_counterpart_is_remarked_by_name() {
+        check_remark("session.regenerateDestroy = true", "`session.regenerateDestroy` is not needed");
+        check_remark("session.DBGroup = tests", "`session.DBGroup` is not taken over");
+        check_remark("session.lockMaxRetries = 3", "`session.lockMaxRetries` is not taken over");
+        check_remark("session.expiration = 60", "`session.expiration` is taken as `idle_timeout`");
+        check_remark("session.expiration = 0", "`session.expiration` is 0");
+        check_remark("cookie.secure = false", "`cookie.secure` is false");
+        check_remark("session.cookiename = x", "`session.cookiename` is no setting");
+        check_remark("app.proxyIPs = x", "`app.proxyIPs` is not taken over");
+        check_remark("session.driver = redis\nsession.savePath = tcp://h:1", "`session.driver` is not taken");
+        check_remark("session.driver = files", "`session.savePath` is not set");
+    }
+
+    #[test]
+    fn what_means_the_same_needs_no_remark() {
+        let text = "cookie.prefix = x\ncookie.httponly = false\ncookie.raw = true\ncookie.expires = 9\na = b";
+        assert_eq!(import(text).remarks(), [""; 0]);
+    }
+
+    #[test]
+    fn its_store_is_taken_only_from_files() {
+        let store = |text| import(text).store().map(str::to_owned);
+        assert_eq!(store("session.savePath = /s"), Some("files:/s".into()));
+        assert_eq!(store("session.driver = RedisHandler\nsession.savePath = tcp://h:6379?auth=x"), None);
+        assert_eq!(store("session.savePath = ''"), None);
+    }
+
+    #[test]
+    fn faults_carry_its_names() {
+        let settings = import(
+            "session.expiration = soon\nsession.matchIP = maybe\nsession_matchIP = true\n\
+             session.savePath = ${root}/s\ncookie.samesite = some",
+        );
+        let faults = faults(&settings);
+        let expected = [
+            "`session.expiration` (soon) is no length of time: write it as 30m, 1h30m, 250ms or in seconds",
+            "`cookie.samesite` (some) must be `lax` or `strict` or `none`",
+            "`session.matchIP` (maybe) must be `true` or `false`",
+            "`session_matchIP` is set twice; remove one",
+            "`session.savePath` refers to another variable; write its value here",
+        ];
+        assert_eq!(faults, expected);
+    }
+}
