@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Barrier, Notify};
+use tokio::task::yield_now;
 
 use crate::conformance::Harness;
 use crate::conformance::fixtures::{
@@ -129,6 +130,8 @@ pub(crate) async fn no_writer_revives_what_is_deleted_meanwhile(h: Harness) {
                     Updated::Stored => writing.notify_one(),
                     Updated::Stale | Updated::Missing => {}
                 }
+                // A store that never waits would keep the deletion from its turn.
+                yield_now().await;
             }
         }
     });
@@ -164,6 +167,7 @@ pub(crate) async fn a_reader_sees_the_old_record_or_the_new_one(h: Harness) {
                     if record.payload[0] == WRITES {
                         return;
                     }
+                    yield_now().await;
                 }
             })
         })
