@@ -1,14 +1,15 @@
 //! Keys, records and the steps that most cases begin with.
 
 use std::future::Future;
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::random;
 use crate::store::{
-    Acquired, Created, Found, Lease, LeaseEnd, Loaded, Record, SharedStore, Store, StoreKey, Updated,
-    UserKey, Version,
+    Acquired, Created, Deleted, Found, Lease, LeaseEnd, Listed, Loaded, Predecessor, Record, Replaced,
+    SharedStore, Store, StoreKey, Updated, UserKey, Version,
 };
 use crate::time::Timestamp;
 
@@ -31,6 +32,13 @@ pub(super) fn key() -> StoreKey {
 /// Returns a user that no other case has.
 pub(super) fn user() -> UserKey {
     UserKey::from_bytes(digest())
+}
+
+/// Returns a key that differs from another in one bit.
+pub(super) fn flipped(key: &StoreKey, bit: usize) -> StoreKey {
+    let mut bytes = *key.as_bytes();
+    bytes[bit / 8] ^= 1 << (bit % 8);
+    StoreKey::from_bytes(bytes)
 }
 
 fn digest() -> [u8; 16] {
@@ -72,6 +80,43 @@ pub(super) async fn update(store: &SharedStore, key: &StoreKey, seen: Version, r
     assert_eq!(updated, Updated::Stored, "an update over the version that is stored is stored");
 }
 
+/// Updates, and does something with the lease of the writer.
+pub(super) async fn update_ending(
+    store: &SharedStore,
+    key: &StoreKey,
+    seen: Version,
+    record: &Record,
+    end: LeaseEnd,
+) -> Updated {
+    store.update(key, seen, record, end).await.expect("update works")
+}
+
+/// Puts a new record in the place of an old one.
+pub(super) async fn replace(
+    store: &SharedStore,
+    old: &StoreKey,
+    seen: Version,
+    predecessor: Predecessor<'_>,
+    new: &StoreKey,
+    record: &Record,
+) -> Replaced {
+    store.replace(old, seen, predecessor, new, record).await.expect("replace works")
+}
+
+/// Deletes a record that is there.
+pub(super) async fn delete(store: &SharedStore, key: &StoreKey) {
+    let deleted = store.delete(key).await.expect("delete works");
+    assert_eq!(deleted, Deleted::Gone, "a record that is there is gone after delete");
+}
+
+/// Returns the time of the store, as it comes with a record that is there.
+pub(super) async fn now(store: &SharedStore, key: &StoreKey) -> Timestamp {
+    match store.load(key).await.expect("load works") {
+        Loaded::Found(Found { record: _, now }) => now,
+        Loaded::Missing => panic!("the record is there"),
+    }
+}
+
 /// Loads a record that is there.
 pub(super) async fn load(store: &SharedStore, key: &StoreKey) -> Record {
     match store.load(key).await.expect("load works") {
@@ -110,4 +155,55 @@ pub(super) async fn promptly<T>(what: &str, happens: impl Future<Output = T>) ->
         Ok(value) => value,
         Err(_) => panic!("{what} took longer than {PATIENCE:?}"),
     }
+}
+
+/// Returns a limit.
+pub(super) fn at_most(limit: usize) -> NonZeroUsize {
+    NonZeroUsize::new(limit).expect("the limits of the cases are not zero")
+}
+
+/// Returns bytes that no engine can compress.
+pub(super) fn noise(length: usize) -> Bytes {
+    std::iter::repeat_with(random::unique).flat_map(u64::to_le_bytes).take(length).collect()
+}
+
+/// Returns the keys of all records of a user, listed in one page.
+pub(super) async fn users_keys(store: &SharedStore, user: &UserKey) -> Vec<StoreKey> {
+    let listed = store.of_user(user, None, at_most(1000)).await.expect("of_user works");
+    assert!(listed.iter().all(|listed| listed.record.user == Some(*user)), "only their own are listed");
+    listed.into_iter().map(|listed| listed.key).collect()
+}
+
+/// Returns how many records there are.
+pub(super) async fn count(store: &SharedStore) -> u64 {
+    store.count().await.expect("count works")
+}
+
+/// Pages through all records.
+pub(super) async fn pages(store: &SharedStore, limit: usize) -> Vec<Listed> {
+    let mut seen: Vec<Listed> = Vec::new();
+    loop {
+        let after = seen.last().map(|listed| listed.key);
+        let page = store.page(after.as_ref(), at_most(limit)).await.expect("page works");
+        assert!(page.len() <= limit, "a page of at most {limit} has {}", page.len());
+        if page.is_empty() {
+            return seen;
+        }
+        seen.extend(page);
+    }
+}
+
+/// Purges until only as many records are left, which must happen after a bounded number of calls.
+pub(super) async fn purge_all(store: &SharedStore, left: u64) {
+    // A call may do as little as to look at one of many places.
+    const CALLS: usize = 10_000;
+    for _ in 0..CALLS {
+        let now = count(store).await;
+        assert!(now >= left, "purge deletes only what has expired");
+        if now == left {
+            return;
+        }
+        store.purge(at_most(10)).await.expect("purge works");
+    }
+    panic!("expired records are still there after {CALLS} calls of purge");
 }

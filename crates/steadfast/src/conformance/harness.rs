@@ -65,6 +65,11 @@ impl Harness {
         }
     }
 
+    /// Reports whether expired records stay until a purge. A server that keeps its own time may drop them.
+    pub(super) fn expires_by_purge_only(&self) -> bool {
+        matches!(self.time, TestTime::Manual(_))
+    }
+
     /// Lets time pass for the store.
     pub(super) async fn pass(&self, time: Duration) {
         match &self.time {

@@ -1,3 +1,4 @@
 //! The integration tests of the library, in one binary.
 
+mod faulty;
 mod memory;

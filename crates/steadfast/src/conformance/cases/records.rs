@@ -1,24 +1,26 @@
 //! One record: load, create, update, delete.
 
+use std::time::Duration;
+
 use crate::conformance::Harness;
 use crate::conformance::fixtures::{
-    assert_missing, assert_same, create, expired, key, load, record, stored, update,
+    assert_missing, assert_same, create, key, load, now, record, stored, update,
 };
-use crate::store::{Created, Deleted, Found, LeaseEnd, Loaded, Store, Updated, Version};
+use crate::store::{Created, Deleted, LeaseEnd, Record, Store, Updated, Version};
 
-pub(in crate::conformance) async fn a_missing_record_is_missing(h: Harness) {
+pub(crate) async fn a_missing_record_is_missing(h: Harness) {
     assert_missing(h.first(), &key()).await;
     stored(h.second(), &record("another")).await;
     assert_missing(h.first(), &key()).await;
 }
 
-pub(in crate::conformance) async fn a_created_record_is_loaded_as_it_was_written(h: Harness) {
+pub(crate) async fn a_created_record_is_loaded_as_it_was_written(h: Harness) {
     let written = record("hello");
     let key = stored(h.first(), &written).await;
     assert_same(&load(h.first(), &key).await, &written);
 }
 
-pub(in crate::conformance) async fn a_write_through_one_handle_is_seen_through_the_other(h: Harness) {
+pub(crate) async fn a_write_through_one_handle_is_seen_through_the_other(h: Harness) {
     let (one, two) = (record("one"), record("two"));
     let key = stored(h.first(), &one).await;
     assert_same(&load(h.second(), &key).await, &one);
@@ -26,22 +28,15 @@ pub(in crate::conformance) async fn a_write_through_one_handle_is_seen_through_t
     assert_same(&load(h.first(), &key).await, &two);
 }
 
-pub(in crate::conformance) async fn a_load_tells_the_time_of_the_store(h: Harness) {
+pub(crate) async fn a_load_tells_the_time_of_the_store(h: Harness) {
     let key = stored(h.first(), &record("")).await;
-    let before = now(&h, &key).await;
+    let before = now(h.second(), &key).await;
     h.pass(h.step()).await;
-    let passed = now(&h, &key).await.saturating_since(before);
+    let passed = now(h.second(), &key).await.saturating_since(before);
     assert!(passed >= h.step(), "the time of the store moved by {passed:?}, not by {:?}", h.step());
 }
 
-async fn now(h: &Harness, key: &crate::store::StoreKey) -> crate::Timestamp {
-    match h.second().load(key).await.expect("load works") {
-        Loaded::Found(Found { now, .. }) => now,
-        Loaded::Missing => panic!("the record is there"),
-    }
-}
-
-pub(in crate::conformance) async fn create_leaves_an_existing_record_alone(h: Harness) {
+pub(crate) async fn create_leaves_an_existing_record_alone(h: Harness) {
     let written = record("first");
     let key = stored(h.first(), &written).await;
     for store in [h.first(), h.second()] {
@@ -51,11 +46,11 @@ pub(in crate::conformance) async fn create_leaves_an_existing_record_alone(h: Ha
     assert_same(&load(h.first(), &key).await, &written);
 }
 
-pub(in crate::conformance) async fn update_replaces_payload_version_and_deadline(h: Harness) {
+pub(crate) async fn update_replaces_payload_version_and_deadline(h: Harness) {
     let one = record("one");
     let key = stored(h.first(), &one).await;
     let mut two = record("a longer payload than before");
-    two.expires_at = two.expires_at + std::time::Duration::from_secs(60);
+    two.expires_at = two.expires_at - Duration::from_secs(86_400);
     update(h.first(), &key, one.version, &two).await;
     assert_same(&load(h.second(), &key).await, &two);
     let three = record("");
@@ -63,7 +58,7 @@ pub(in crate::conformance) async fn update_replaces_payload_version_and_deadline
     assert_same(&load(h.first(), &key).await, &three);
 }
 
-pub(in crate::conformance) async fn update_of_a_stale_version_writes_nothing(h: Harness) {
+pub(crate) async fn update_of_a_stale_version_writes_nothing(h: Harness) {
     let written = record("written");
     let key = stored(h.first(), &written).await;
     for store in [h.first(), h.second()] {
@@ -73,7 +68,7 @@ pub(in crate::conformance) async fn update_of_a_stale_version_writes_nothing(h: 
     }
 }
 
-pub(in crate::conformance) async fn update_never_creates_a_missing_record(h: Harness) {
+pub(crate) async fn update_never_creates_a_missing_record(h: Harness) {
     let key = key();
     let updated = h.first().update(&key, Version::fresh(), &record("new"), LeaseEnd::None).await;
     assert_eq!(updated.expect("update works"), Updated::Missing);
@@ -81,7 +76,7 @@ pub(in crate::conformance) async fn update_never_creates_a_missing_record(h: Har
     assert_missing(h.second(), &key).await;
 }
 
-pub(in crate::conformance) async fn update_never_revives_a_deleted_record(h: Harness) {
+pub(crate) async fn update_never_revives_a_deleted_record(h: Harness) {
     let one = record("one");
     let key = stored(h.first(), &one).await;
     // Both handles have seen the record before it goes.
@@ -95,7 +90,7 @@ pub(in crate::conformance) async fn update_never_revives_a_deleted_record(h: Har
     }
 }
 
-pub(in crate::conformance) async fn the_version_before_last_is_stale(h: Harness) {
+pub(crate) async fn the_version_before_last_is_stale(h: Harness) {
     let (one, two) = (record("same bytes"), record("same bytes"));
     let key = stored(h.first(), &one).await;
     update(h.second(), &key, one.version, &two).await;
@@ -104,7 +99,7 @@ pub(in crate::conformance) async fn the_version_before_last_is_stale(h: Harness)
     assert_same(&load(h.first(), &key).await, &two);
 }
 
-pub(in crate::conformance) async fn delete_removes_the_record_whatever_its_version(h: Harness) {
+pub(crate) async fn delete_removes_the_record_whatever_its_version(h: Harness) {
     let one = record("one");
     let key = stored(h.first(), &one).await;
     update(h.first(), &key, one.version, &record("two")).await;
@@ -113,17 +108,33 @@ pub(in crate::conformance) async fn delete_removes_the_record_whatever_its_versi
     assert_missing(h.second(), &key).await;
 }
 
-pub(in crate::conformance) async fn delete_of_a_missing_record_is_missing(h: Harness) {
+pub(crate) async fn delete_of_a_missing_record_is_missing(h: Harness) {
     assert_eq!(h.first().delete(&key()).await.expect("delete works"), Deleted::Missing);
     let key = stored(h.first(), &record("")).await;
     assert_eq!(h.first().delete(&key).await.expect("delete works"), Deleted::Gone);
     assert_eq!(h.second().delete(&key).await.expect("delete works"), Deleted::Missing);
 }
 
-pub(in crate::conformance) async fn a_key_can_be_created_again_after_its_deletion(h: Harness) {
+pub(crate) async fn a_key_can_be_created_again_after_its_deletion(h: Harness) {
     let key = stored(h.first(), &record("one")).await;
     assert_eq!(h.first().delete(&key).await.expect("delete works"), Deleted::Gone);
     let two = record("two");
     create(h.second(), &key, &two).await;
     assert_same(&load(h.first(), &key).await, &two);
+}
+
+pub(crate) async fn a_version_may_be_any_number(h: Harness) {
+    for version in [1, i64::MAX as u64, 1 << 63, u64::MAX].map(Version::from_u64) {
+        let written = Record { version, ..record("one") };
+        let key = stored(h.first(), &written).await;
+        assert_same(&load(h.second(), &key).await, &written);
+        update(h.second(), &key, version, &record("two")).await;
+    }
+}
+
+pub(crate) async fn set_aside_of_a_missing_record_is_nothing(h: Harness) {
+    let key = key();
+    h.first().set_aside(&key).await.expect("set_aside works");
+    assert_missing(h.second(), &key).await;
+    create(h.second(), &key, &record("new")).await;
 }
