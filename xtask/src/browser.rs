@@ -13,8 +13,6 @@ use crate::servers::Service;
 use crate::stage::{Counts, Stage};
 use crate::{Result, rust};
 
-pub(crate) const PACKAGE: &str = "steadfast-demo";
-
 const STAGE: Stage = Stage {
     name: "browser",
     about: "Chromium walks the demo",
@@ -40,6 +38,7 @@ fn run() -> Result<Counts> {
         command.arg(format!("--port={port}"));
         command
     })?;
-    let mut walk = cargo(["test", "--package", PACKAGE, "--test", "browser"]);
+    // With the features of the whole workspace, or half of what it is made of is compiled anew.
+    let mut walk = cargo(["test", "--workspace", "--all-features", "--test", "browser"]);
     rust::count(walk.env("STEADFAST_WEBDRIVER", format!("http://{}", driver.address())))
 }

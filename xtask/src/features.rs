@@ -22,10 +22,9 @@ pub(crate) fn run() -> Result<Counts> {
     let manifest = std::fs::read_to_string(MANIFEST)?;
     let mut counts = Counts::default();
     for feature in std::iter::once("").chain(names(&manifest)) {
-        let alone =
-            ["clippy", "--package", "steadfast", "--quiet", "--no-default-features", "--features", feature];
-        let mut command = cargo(alone);
-        counts.check(&shown(feature), process::run(command.args(["--", "-D", "warnings"])));
+        let mut alone = cargo(["clippy", "--package", "steadfast", "--quiet", "--no-default-features"]);
+        alone.args([&format!("--features={feature}"), "--", "-D", "warnings"]);
+        counts.check(&shown(feature), process::run(&mut alone));
     }
     for (feature, banned) in LEAN {
         counts.check(&shown(feature), lean(feature, banned));

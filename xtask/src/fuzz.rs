@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 
 use crate::cargo::{cargo, host, target_dir};
-use crate::packages::Tool;
+use crate::packages::{self, Tool};
 use crate::stage::{Counts, Stage};
 use crate::{Result, process};
 
@@ -40,30 +40,33 @@ const FLAGS: [&str; 8] = [
 ];
 
 /// Runs `cargo xtask fuzz`.
-pub(crate) fn command(mut args: &[&str]) -> Result<ExitCode> {
-    crate::packages::ensure(&[CXX])?;
+pub(crate) fn command(args: &[&str]) -> Result<ExitCode> {
+    let mut args = args.to_vec();
     let mut seconds = SECONDS;
-    if let ["--seconds", number, rest @ ..] = args {
+    if let Some(at) = args.iter().position(|arg| *arg == "--seconds") {
+        args.remove(at);
+        let number = if at < args.len() { args.remove(at) } else { "" };
         seconds = number.parse().map_err(|_| format!("`{number}` is not a number of seconds"))?;
-        args = rest;
     }
+    packages::ensure(&[CXX])?;
     let program = build()?;
-    let targets = match args {
-        [] => targets(&program)?,
-        [target] => vec![(*target).to_owned()],
-        [target, inputs @ ..] => {
-            process::run(Command::new(&program).env(TARGET, target).args(inputs))?;
-            return Ok(ExitCode::SUCCESS);
-        }
-    };
-    for target in targets {
-        process::run(&mut fuzzer(&program, &target, seconds)?)?;
+    match args.as_slice() {
+        [] => targets(&program)?.iter().try_for_each(|target| run(&program, target, seconds))?,
+        [target] => run(&program, target, seconds)?,
+        [target, inputs @ ..] => process::run(Command::new(&program).env(TARGET, target).args(inputs))?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
+fn run(program: &Path, target: &str, seconds: u32) -> Result<()> {
+    process::run(&mut fuzzer(program, target, seconds)?)
+}
+
 /// Tells the program which target to run.
 const TARGET: &str = "STEADFAST_FUZZ_TARGET";
+
+/// Stands before the path of a failing input in what libFuzzer prints.
+const WRITTEN: &str = "Test unit written to ";
 
 fn smoke() -> Result<Counts> {
     let program = build()?;
@@ -80,9 +83,9 @@ fn smoke_one(program: &Path, target: &str) -> Result<()> {
     let report = String::from_utf8_lossy(&output.stderr);
     let line_with = |what: &str| report.lines().find(|line| line.contains(what));
     if !output.status.success() {
-        return Err(
-            format!("{report}\nrun it again: cargo xtask fuzz {target} <the test unit named above>").into()
-        );
+        println!("{report}");
+        let input = line_with(WRITTEN).and_then(|line| line.split(WRITTEN).nth(1)).unwrap_or("INPUT");
+        return Err(format!("failed; run it again: cargo xtask fuzz {target} {input}").into());
     }
     // Without its feedback the engine only guesses, and says so by leaving out this line.
     line_with("inline 8-bit counters").ok_or("the program is not instrumented")?;

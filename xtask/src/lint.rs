@@ -31,14 +31,16 @@ fn fmt() -> Result<Counts> {
 }
 
 fn clippy() -> Result<Counts> {
-    let mut all = cargo(["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]);
-    let mut counts = one("cargo clippy", &mut all)?;
+    let mut counts = one("cargo clippy", &mut clippy_on("--all-targets"))?;
     if browser::is_there() {
         // `--all-targets` leaves out a test that is not run by default.
-        let args = ["clippy", "--package", browser::PACKAGE, "--test", "browser", "--", "-D", "warnings"];
-        counts += &one("cargo clippy --test browser", &mut cargo(args))?;
+        counts += &one("cargo clippy --test browser", &mut clippy_on("--test=browser"))?;
     }
     Ok(counts)
+}
+
+fn clippy_on(targets: &str) -> Command {
+    cargo(["clippy", "--workspace", "--all-features", targets, "--", "-D", "warnings"])
 }
 
 fn doc() -> Result<Counts> {

@@ -1,6 +1,8 @@
 //! Running other programs.
 
-use std::io::{BufRead, BufReader, Write};
+use std::ffi::OsStr;
+use std::io::{self, BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{Command, ExitStatus, Stdio};
 
 use crate::Result;
@@ -8,18 +10,16 @@ use crate::Result;
 /// Runs a command in sight of the user; anything but success is an error.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     announce(command);
-    match status(command.stdin(Stdio::null()).status(), command)? {
-        status if status.success() => Ok(()),
-        status => Err(format!("{} failed ({status})", name(command)).into()),
-    }
+    let status = command.stdin(Stdio::null()).status().map_err(|error| cannot_run(command, &error))?;
+    if status.success() { Ok(()) } else { Err(format!("`{}` failed ({status})", shown(command)).into()) }
 }
 
 /// Runs a command silently and returns what it wrote to stdout.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();
-    let output = output.map_err(|error| format!("cannot run {}: {error}", name(command)))?;
+    let output = output.map_err(|error| cannot_run(command, &error))?;
     if !output.status.success() {
-        return Err(format!("{} failed ({})", shown(command), output.status).into());
+        return Err(format!("`{}` failed ({})", shown(command), output.status).into());
     }
     Ok(String::from_utf8(output.stdout)?)
 }
@@ -27,11 +27,8 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 /// Runs a command in sight of the user and hands over each line of its stdout.
 pub(crate) fn watch(command: &mut Command, mut line_seen: impl FnMut(&str)) -> Result<ExitStatus> {
     announce(command);
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("cannot run {}: {error}", name(command)))?;
+    let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+    let mut child = child.map_err(|error| cannot_run(command, &error))?;
     let stdout = child.stdout.take().expect("stdout is piped above");
     for line in BufReader::new(stdout).split(b'\n') {
         let line = line?;
@@ -44,8 +41,9 @@ pub(crate) fn watch(command: &mut Command, mut line_seen: impl FnMut(&str)) -> R
 
 /// Returns the command as a user would type it.
 pub(crate) fn shown(command: &Command) -> String {
-    let words = command.get_args().map(|arg| arg.to_string_lossy());
-    std::iter::once(name(command).into()).chain(words).collect::<Vec<_>>().join(" ")
+    let program = Path::new(command.get_program());
+    let words = program.file_name().into_iter().chain(command.get_args());
+    words.map(OsStr::to_string_lossy).collect::<Vec<_>>().join(" ")
 }
 
 fn announce(command: &Command) {
@@ -54,11 +52,6 @@ fn announce(command: &Command) {
     let _ = std::io::stdout().flush();
 }
 
-fn name(command: &Command) -> String {
-    let program = std::path::Path::new(command.get_program());
-    program.file_name().unwrap_or(command.get_program()).to_string_lossy().into_owned()
-}
-
-fn status(result: std::io::Result<ExitStatus>, command: &Command) -> Result<ExitStatus> {
-    result.map_err(|error| format!("cannot run {}: {error}", name(command)).into())
+fn cannot_run(command: &Command, error: &io::Error) -> String {
+    format!("cannot run `{}`: {error}", shown(command))
 }
