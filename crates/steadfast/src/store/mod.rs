@@ -4,7 +4,7 @@
 //! must do is written at [`Store`] and checked by the public conformance suite (feature `conformance`).
 
 mod erased;
-#[cfg(feature = "files")]
+#[cfg(all(unix, feature = "files"))]
 pub mod files;
 pub mod memory;
 #[cfg(feature = "sqlite")]

@@ -3,4 +3,6 @@
 mod browser;
 mod faulty;
 mod life;
+#[cfg(all(unix, feature = "files"))]
+mod files;
 mod memory;
