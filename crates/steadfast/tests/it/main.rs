@@ -2,3 +2,5 @@
 
 mod faulty;
 mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
