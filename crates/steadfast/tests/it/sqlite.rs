@@ -223,7 +223,7 @@ async fn child_that_writes_until_it_is_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_store_that_was_killed_in_a_write_needs_no_clean_up_by_the_one_that_stays() {
+async fn what_another_process_did_not_commit_has_not_happened() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("s.db");
     let store = SqliteStore::open(&path).unwrap();
@@ -233,6 +233,22 @@ async fn a_store_that_was_killed_in_a_write_needs_no_clean_up_by_the_one_that_st
     drop(holder);
     assert_eq!(number(&load(&store, &COUNTER).await.payload), 0);
     increment_by_version(store, 1).await;
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_unavailable_and_says_how_to_rescue_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("s.db");
+    run_sql(&path, SCHEMA);
+    let mut bytes = fs::read(&path).unwrap();
+    // The first page tells where the tables are; the second is the root of the first one.
+    bytes[4096..8192].fill(0xff);
+    fs::write(&path, bytes).unwrap();
+    let store = SqliteStore::open(&path).unwrap();
+    for error in [store.load(&COUNTER).await.unwrap_err(), store.delete(&COUNTER).await.unwrap_err()] {
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.to_string().contains(".recover"), "{error}");
+    }
 }
 
 fn dir_with(name: &str, prepare: impl FnOnce(&Path)) -> (TempDir, Error) {

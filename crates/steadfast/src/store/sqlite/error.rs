@@ -51,7 +51,7 @@ fn explain(error: &rusqlite::Error) -> (ErrorKind, &'static str) {
         return (ErrorKind::Corrupt, "a column of the record holds what this driver never writes");
     }
     match error.sqlite_error_code() {
-        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => (
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => (
             ErrorKind::TimedOut,
             "another process kept the database locked for longer than `busy_timeout`: \
              look for a long transaction in a shell or a backup tool",
@@ -96,6 +96,7 @@ mod tests {
         use crate::error::ErrorKind::{InvalidConfig, TimedOut, TooLarge, Unavailable};
         check(ffi::SQLITE_BUSY, TimedOut, TimedOut);
         check(ffi::SQLITE_LOCKED, TimedOut, TimedOut);
+        check(ffi::SQLITE_PROTOCOL, TimedOut, TimedOut);
         check(ffi::SQLITE_FULL, Unavailable, Unavailable);
         check(ffi::SQLITE_READONLY, InvalidConfig, Unavailable);
         check(ffi::SQLITE_READONLY_DBMOVED, InvalidConfig, Unavailable);

@@ -27,8 +27,8 @@ fn read(db: &Db, mut group: Vec<Box<dyn Job>>) {
     let together = db.execute("BEGIN", []).is_ok();
     group.drain(..).for_each(|job| run_one(db, job));
     if together {
-        // A transaction that only read has nothing to lose.
-        let _ = db.execute("COMMIT", []);
+        // It only read, so there is nothing to lose; and unlike a commit, this always ends the snapshot.
+        let _ = db.execute("ROLLBACK", []);
     }
 }
 

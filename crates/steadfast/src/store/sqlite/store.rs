@@ -240,8 +240,10 @@ impl Store for SqliteStore {
     }
 
     async fn set_aside(&self, key: &StoreKey) -> Result<()> {
-        let key = *key;
-        self.write(move |db| db.set_aside(&key)).await
+        let its_key = *key;
+        self.write(move |db| db.set_aside(&its_key)).await?;
+        self.shared.waits.wake(key);
+        Ok(())
     }
 
     async fn of_user(

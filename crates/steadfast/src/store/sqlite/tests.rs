@@ -7,11 +7,12 @@ use std::time::Duration;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+use super::db::Db;
 use super::{SqliteOptions, SqliteStore, reads, writes};
 use crate::error::{Error, ErrorKind};
 use crate::store::{
-    Created, Deleted, Found, Lease, LeaseEnd, LeaseToken, Loaded, Predecessor, Record, Replaced, Store,
-    StoreKey, Touched, Updated, UserKey, Version,
+    Created, Deleted, Durability, Found, Lease, LeaseEnd, LeaseToken, Loaded, Predecessor, Record, Replaced,
+    Store, StoreKey, Touched, Updated, UserKey, Version,
 };
 use crate::time::{Clock, Timestamp};
 
@@ -194,6 +195,24 @@ async fn a_database_that_went_read_only_is_an_error_and_can_still_be_read() {
     let error = fixture.store.delete(&key(1)).await.unwrap_err();
     assert_fails(&error, ErrorKind::Unavailable, "can't be written any more");
     assert_eq!(fixture.load(&key(1)).await, Some(kept));
+}
+
+#[tokio::test]
+async fn a_panic_in_a_thread_is_an_error_for_those_who_wait_and_all_who_come() {
+    let fixture = Fixture::new();
+    let error = fixture.store.write(|_| -> rusqlite::Result<()> { panic!("on purpose") }).await.unwrap_err();
+    assert_fails(&error, ErrorKind::Unavailable, "panicked");
+    let error = fixture.store.delete(&key(1)).await.unwrap_err();
+    assert_fails(&error, ErrorKind::Unavailable, "panicked");
+}
+
+#[tokio::test]
+async fn the_connection_that_writes_has_the_durability_that_was_asked_for() {
+    for (durability, expected) in [(Durability::Process, 1), (Durability::Fsync, 2)] {
+        let fixture = Fixture::with(SqliteStore::options().durability(durability));
+        let read = |db: &Db| db.conn.pragma_query_value(None, "synchronous", |row| row.get::<_, i64>(0));
+        assert_eq!(fixture.store.write(read).await.unwrap(), expected, "{durability:?}");
+    }
 }
 
 /// Tells by being dropped that no thread uses it any more.
