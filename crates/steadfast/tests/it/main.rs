@@ -6,3 +6,5 @@ mod life;
 #[cfg(all(unix, feature = "files"))]
 mod files;
 mod memory;
+#[cfg(feature = "sqlite")]
+mod sqlite;
