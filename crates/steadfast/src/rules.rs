@@ -5,6 +5,10 @@
 /// wrong without them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
+#[cfg_attr(
+    not(feature = "dangerous-protocol"),
+    expect(unreachable_pub, reason = "public with the feature `dangerous-protocol`")
+)]
 pub struct Rules {
     /// The direct predecessor of a secret is good until its window ends.
     pub forward_in_window: bool,
@@ -26,6 +30,10 @@ pub struct Rules {
     pub missing_stays_missing: bool,
 }
 
+#[cfg_attr(
+    not(feature = "dangerous-protocol"),
+    expect(unreachable_pub, reason = "public with the feature `dangerous-protocol`")
+)]
 impl Rules {
     /// All rules hold.
     pub const ALL: Self = Self {

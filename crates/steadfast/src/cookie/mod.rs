@@ -6,5 +6,5 @@
 mod read;
 mod write;
 
-pub(crate) use read::{Candidates, candidates};
+pub(crate) use read::candidates;
 pub(crate) use write::CookieWriter;

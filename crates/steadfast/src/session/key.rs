@@ -63,7 +63,7 @@ impl<T> AsRef<[u8]> for Key<T> {
 /// What a value of type `T` can be found under: a [`Key<T>`], or a plain text or bytes for any type.
 ///
 /// Sealed: the set is closed, so that a key always stands for the same bytes.
-pub trait KeyFor<T>: sealed::Sealed {
+pub trait KeyFor<T>: sealed::Sealed + Copy {
     /// Returns the bytes of the key.
     fn key_bytes(&self) -> &[u8];
 }

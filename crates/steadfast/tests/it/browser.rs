@@ -7,15 +7,15 @@ use tower::ServiceExt as _;
 
 /// What a response said.
 #[derive(Debug)]
-pub struct Reply {
-    pub status: StatusCode,
-    pub headers: HeaderMap,
-    pub body: String,
+pub(crate) struct Reply {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: String,
 }
 
 impl Reply {
     /// Returns the value of the cookie that the response sets; an empty one removes it.
-    pub fn cookie(&self) -> Option<String> {
+    pub(crate) fn cookie(&self) -> Option<String> {
         let line = self.headers.get("set-cookie")?.to_str().ok()?;
         let (_, rest) = line.split_once('=')?;
         rest.split(';').next().map(str::to_owned)
@@ -24,13 +24,13 @@ impl Reply {
 
 /// A browser with one cookie.
 #[derive(Clone, Default, Debug)]
-pub struct Browser {
-    pub cookie: Option<String>,
+pub(crate) struct Browser {
+    pub(crate) cookie: Option<String>,
 }
 
 impl Browser {
     /// Sends a request without looking at the response's cookie.
-    pub async fn send(&self, app: &Router, path: &str, headers: &[(&str, &str)]) -> Reply {
+    pub(crate) async fn send(&self, app: &Router, path: &str, headers: &[(&str, &str)]) -> Reply {
         let mut request = Request::get(path);
         if let Some(cookie) = &self.cookie {
             request = request.header("cookie", format!("session={cookie}"));
@@ -45,7 +45,7 @@ impl Browser {
     }
 
     /// Takes over the cookie of a response.
-    pub fn keep(&mut self, reply: &Reply) {
+    pub(crate) fn keep(&mut self, reply: &Reply) {
         match reply.cookie() {
             Some(value) if value.is_empty() => self.cookie = None,
             Some(value) => self.cookie = Some(value),
@@ -54,7 +54,7 @@ impl Browser {
     }
 
     /// Opens a page.
-    pub async fn get(&mut self, app: &Router, path: &str) -> Reply {
+    pub(crate) async fn get(&mut self, app: &Router, path: &str) -> Reply {
         let reply = self.send(app, path, &[]).await;
         self.keep(&reply);
         reply

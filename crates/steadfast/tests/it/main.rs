@@ -1,10 +1,11 @@
 //! The integration tests of the library, in one binary.
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails like a test")]
 
 mod browser;
 mod faulty;
-mod life;
 #[cfg(all(unix, feature = "files"))]
 mod files;
+mod life;
 mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;

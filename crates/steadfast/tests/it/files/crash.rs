@@ -115,7 +115,7 @@ fn the_lease_of_a_killed_process_ends_by_its_time() {
             let held = open(&dir).acquire(&key(1), lease).await.expect("acquire works");
             assert!(matches!(held, Acquired::Held(_)));
             writeln!(std::io::stdout(), "held").expect("the parent reads");
-            std::future::pending().await
+            std::future::pending::<()>().await;
         });
     }
     let (_temp, dir) = fixture::directory();

@@ -12,7 +12,7 @@ const PROCESSES: u64 = 2;
 const INCREMENTS: u64 = 1_000;
 
 /// Lets processes count up one record together, each by `increment`, and checks the sum.
-fn check_sum(test: &str, increment: impl AsyncFn(&FilesStore)) {
+fn check_sum(test: &str, increment: &impl AsyncFn(&FilesStore)) {
     if let Some(dir) = fixture::child_dir() {
         return fixture::block_on(async {
             let store = FilesStore::open(&dir).expect("it opens");
