@@ -8,3 +8,4 @@ mod files;
 mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod teeth;
