@@ -2,9 +2,9 @@
 
 mod browser;
 mod faulty;
-mod life;
 #[cfg(all(unix, feature = "files"))]
 mod files;
+mod life;
 mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;
