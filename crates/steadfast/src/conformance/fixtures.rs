@@ -181,15 +181,40 @@ pub(super) async fn count(store: &SharedStore) -> u64 {
 
 /// Pages through all records.
 pub(super) async fn pages(store: &SharedStore, limit: usize) -> Vec<Listed> {
-    let mut seen: Vec<Listed> = Vec::new();
+    pages_after(store, Vec::new(), limit).await
+}
+
+/// Pages on through the records after those that were seen.
+pub(super) async fn pages_after(store: &SharedStore, mut seen: Vec<Listed>, limit: usize) -> Vec<Listed> {
     loop {
         let after = seen.last().map(|listed| listed.key);
         let page = store.page(after.as_ref(), at_most(limit)).await.expect("page works");
-        assert!(page.len() <= limit, "a page of at most {limit} has {}", page.len());
         if page.is_empty() {
             return seen;
         }
-        seen.extend(page);
+        see(&mut seen, page, limit);
+    }
+}
+
+/// Pages through all records of a user.
+pub(super) async fn users_pages(store: &SharedStore, user: &UserKey, limit: usize) -> Vec<Listed> {
+    let mut seen: Vec<Listed> = Vec::new();
+    loop {
+        let after = seen.last().map(|listed| listed.key);
+        let page = store.of_user(user, after.as_ref(), at_most(limit)).await.expect("of_user works");
+        if page.is_empty() {
+            return seen;
+        }
+        see(&mut seen, page, limit);
+    }
+}
+
+/// Adds a page to what was seen. A key that comes twice fails here, before paging goes round in circles.
+fn see(seen: &mut Vec<Listed>, page: Vec<Listed>, limit: usize) {
+    assert!(page.len() <= limit, "a page of at most {limit} has {}", page.len());
+    for listed in page {
+        assert!(seen.iter().all(|before| before.key != listed.key), "no key comes twice");
+        seen.push(listed);
     }
 }
 

@@ -150,7 +150,6 @@ impl Faults {
     /// # Ok(())
     /// # }
     /// ```
-    #[must_use]
     pub fn hold(&self, op: Op) -> Gate {
         let barrier = Barrier::new();
         self.with(op, |state| state.before = Some(Arc::clone(&barrier)));
@@ -158,7 +157,6 @@ impl Faults {
     }
 
     /// Stops calls of an operation after they had their effect, until the gate is opened or dropped.
-    #[must_use]
     pub fn hold_answers(&self, op: Op) -> Gate {
         let barrier = Barrier::new();
         self.with(op, |state| state.after = Some(Arc::clone(&barrier)));

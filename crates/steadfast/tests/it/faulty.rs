@@ -33,13 +33,13 @@ fn record() -> Record {
 
 async fn with_record(record: &Record) -> FaultyStore<MemoryStore> {
     let store = FaultyStore::new(MemoryStore::new());
-    assert_eq!(store.create(&KEY, record).await.unwrap(), Created::Stored);
+    assert_eq!(store.create(&KEY, record).await.expect("create works"), Created::Stored);
     store.faults().reset_calls();
     store
 }
 
 async fn is_stored(store: &impl Store, record: &Record) -> bool {
-    matches!(store.load(&KEY).await.unwrap(), Loaded::Found(found) if found.record == *record)
+    matches!(store.load(&KEY).await.expect("load works"), Loaded::Found(found) if found.record == *record)
 }
 
 #[tokio::test]

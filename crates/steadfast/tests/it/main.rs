@@ -9,3 +9,4 @@ mod life;
 mod memory;
 #[cfg(feature = "sqlite")]
 mod sqlite;
+mod teeth;

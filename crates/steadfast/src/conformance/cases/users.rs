@@ -3,7 +3,7 @@
 use crate::conformance::Harness;
 use crate::conformance::fixtures::{
     assert_same, at_most, create, delete, key, load, record, record_of, replace, stored, update, user,
-    users_keys,
+    users_keys, users_pages,
 };
 use crate::store::{Created, LeaseEnd, Predecessor, Replaced, Store, Updated, Version};
 
@@ -42,15 +42,8 @@ pub(crate) async fn records_of_a_user_are_listed_page_by_page(h: Harness) {
     }
     keys.sort_unstable();
     for limit in [1, 2, 5, 11, 12] {
-        let mut seen = Vec::new();
-        loop {
-            let page = h.second().of_user(&user, seen.last(), at_most(limit)).await.expect("of_user works");
-            assert!(page.len() <= limit, "a page of at most {limit} has {}", page.len());
-            if page.is_empty() {
-                break;
-            }
-            seen.extend(page.into_iter().map(|listed| listed.key));
-        }
+        let listed = users_pages(h.second(), &user, limit).await;
+        let seen: Vec<_> = listed.into_iter().map(|listed| listed.key).collect();
         assert_eq!(seen, keys, "in pages of {limit}");
     }
 }

@@ -40,7 +40,7 @@ fn run_together(test: &str, dir: &Path) {
 #[test]
 fn conditional_increments_of_two_processes_are_all_counted() {
     let test = "files::processes::conditional_increments_of_two_processes_are_all_counted";
-    check_sum(test, async |store| {
+    check_sum(test, &async |store: &FilesStore| {
         loop {
             let found = fixture::find(store, &key(1)).await;
             let next = numbered(number(&found) + 1);
@@ -54,7 +54,7 @@ fn conditional_increments_of_two_processes_are_all_counted() {
 #[test]
 fn increments_under_a_lease_never_meet_a_stale_version() {
     let test = "files::processes::increments_under_a_lease_never_meet_a_stale_version";
-    check_sum(test, async |store| {
+    check_sum(test, &async |store: &FilesStore| {
         let lease = Lease { token: LeaseToken::fresh(), ttl: Duration::from_secs(30) };
         let found = loop {
             match store.acquire(&key(1), lease).await.expect("acquire works") {
