@@ -176,7 +176,10 @@ impl Turn {
     pub(crate) fn hold(&self, token: LeaseToken) {
         let now = Instant::now();
         if let Some(place) = self.desk.shard(&self.key).get_mut(&self.key) {
-            place.lease = Some(Held { token, taken: now, renewed: now, turns: 0, lost: false });
+            // The same lease, taken once more after a request that only read, is one turn more in a row.
+            let before = place.lease.filter(|held| held.token == token);
+            let (taken, turns) = before.map_or((now, 0), |held| (held.taken, held.turns + 1));
+            place.lease = Some(Held { token, taken, renewed: now, turns, lost: false });
         }
     }
 
@@ -193,9 +196,8 @@ impl Turn {
         let place = shard.get_mut(&self.key)?;
         let held = place.lease?;
         let someone_waits = place.waiters.iter().any(|waiter| !waiter.sender.is_closed());
-        let may_go_on = held.turns < TURNS_IN_A_ROW && held.taken.elapsed() < TIME_IN_A_ROW && !held.lost;
         drop(shard);
-        self.keeps_lease = someone_waits && may_go_on;
+        self.keeps_lease = someone_waits && !held.is_spent();
         self.keeps_lease.then_some(Lease { token: held.token, ttl })
     }
 
@@ -226,12 +228,28 @@ impl Turn {
 }
 
 /// A request that goes away without a commit passes the turn on with the lease, which the next one makes
-/// its own by acquiring it with the same token; without a next one, the lease is given back.
+/// its own by acquiring it with the same token. Without a next one, or after too many turns in a row, the
+/// lease is given back.
 impl Drop for Turn {
     fn drop(&mut self) {
-        if !self.done {
-            self.desk.pass_on(&self.key, Handed::default());
+        if self.done {
+            return;
         }
+        let spent = {
+            let mut shard = self.desk.shard(&self.key);
+            shard.get_mut(&self.key).and_then(|place| place.lease.take_if(|held| held.is_spent()))
+        };
+        if let Some(held) = spent.filter(|held| !held.lost) {
+            (self.desk.give_back)(self.key, held.token);
+        }
+        self.desk.pass_on(&self.key, Handed { found: None, after_others: spent.is_some() });
+    }
+}
+
+impl Held {
+    /// Reports whether other nodes should get their chance.
+    fn is_spent(&self) -> bool {
+        self.lost || self.turns >= TURNS_IN_A_ROW || self.taken.elapsed() >= TIME_IN_A_ROW
     }
 }
 
@@ -267,4 +285,107 @@ impl Desk {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing panics while holding the lock, so what it guards is whole.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+    use crate::store::{Record, Version};
+    use crate::time::Timestamp;
+
+    const KEY: StoreKey = StoreKey::from_bytes([7; 16]);
+
+    fn desk() -> (Arc<Desk>, Arc<AtomicUsize>) {
+        let given_back = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&given_back);
+        (Desk::new(move |_, _| drop(count.fetch_add(1, Ordering::Relaxed))), given_back)
+    }
+
+    fn waiting(desk: &Arc<Desk>) -> Waiting {
+        desk.enter(&KEY).err().expect("somebody is at work")
+    }
+
+    fn first(desk: &Arc<Desk>) -> Turn {
+        desk.enter(&KEY).ok().expect("nobody is at work")
+    }
+
+    fn found() -> Found {
+        let record = Record {
+            payload: bytes::Bytes::new(),
+            version: Version::fresh(),
+            expires_at: Timestamp::MAX,
+            user: None,
+        };
+        Found { record, now: Timestamp::EPOCH }
+    }
+
+    #[tokio::test]
+    async fn turns_are_taken_in_the_order_of_arrival() {
+        let (desk, _) = desk();
+        let (holder, second, third) = (first(&desk), waiting(&desk), waiting(&desk));
+        drop(holder);
+        let turn = second.turn().await;
+        assert!(desk.enter(&KEY).is_err(), "the third one is before any later one");
+        drop(turn);
+        drop(third.turn().await);
+        assert!(desk.enter(&KEY).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_waiter_that_went_away_is_passed_over() {
+        let (desk, given_back) = desk();
+        let (holder, gone, third) = (first(&desk), waiting(&desk), waiting(&desk));
+        holder.hold(LeaseToken::fresh());
+        drop(gone);
+        drop(holder);
+        let turn = third.turn().await;
+        assert!(turn.lease().is_some(), "the lease came with the turn");
+        drop(turn);
+        assert_eq!(given_back.load(Ordering::Relaxed), 1, "and was given back when nobody waited");
+    }
+
+    #[tokio::test]
+    async fn a_turn_that_was_sent_to_a_waiter_that_goes_away_is_passed_on() {
+        let (desk, _) = desk();
+        let (holder, second) = (first(&desk), waiting(&desk));
+        drop(holder);
+        drop(second);
+        assert!(desk.enter(&KEY).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_record_is_handed_only_to_who_was_there_when_its_commit_began() {
+        let (desk, _) = desk();
+        let mut holder = first(&desk);
+        holder.hold(LeaseToken::fresh());
+        let early = waiting(&desk);
+        assert!(holder.keep_for_waiter(Duration::from_secs(1)).is_some());
+        holder.hand_over(found(), Instant::now());
+        let mut turn = early.turn().await;
+        assert!(turn.take_handed().into_found().is_some());
+        let commit_began = Instant::now();
+        let late = waiting(&desk);
+        turn.hand_over(found(), commit_began);
+        assert!(late.turn().await.take_handed().into_found().is_none());
+    }
+
+    #[tokio::test]
+    async fn other_nodes_get_their_chance_after_so_many_turns() {
+        let (desk, given_back) = desk();
+        let mut turn = first(&desk);
+        turn.hold(LeaseToken::fresh());
+        for _ in 0..TURNS_IN_A_ROW {
+            let next = waiting(&desk);
+            assert!(turn.keep_for_waiter(Duration::from_secs(1)).is_some());
+            turn.hand_over(found(), Instant::now());
+            turn = next.turn().await;
+        }
+        let next = waiting(&desk);
+        assert!(turn.keep_for_waiter(Duration::from_secs(1)).is_none());
+        drop(turn);
+        assert_eq!(given_back.load(Ordering::Relaxed), 1);
+        assert!(next.turn().await.take_handed().after_others);
+    }
 }
