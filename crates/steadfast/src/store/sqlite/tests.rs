@@ -328,8 +328,9 @@ async fn only_the_newest_damaged_records_are_kept() {
     assert_eq!(kept, (100, 21));
 }
 
+/// Checks that a statement finds its rows by this step. Engines differ in the helpers they add.
 #[track_caller]
-fn check_plan(conn: &Connection, sql: &str, expected: &[&str]) {
+fn check_plan(conn: &Connection, sql: &str, search: &str) {
     let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
     let nulls = vec![None::<i64>; statement.parameter_count()];
     let plan: Vec<String> = statement
@@ -337,32 +338,20 @@ fn check_plan(conn: &Connection, sql: &str, expected: &[&str]) {
         .unwrap()
         .map(Result::unwrap)
         .collect();
-    assert_eq!(plan, expected, "{sql}");
+    assert!(plan.iter().any(|step| step == search), "{plan:?}");
+    assert!(!plan.iter().any(|step| step.starts_with("SCAN") || step.contains("B-TREE")), "{plan:?}");
 }
 
 #[tokio::test]
 async fn no_statement_scans_or_sorts_the_records() {
     let fixture = Fixture::new();
     let conn = fixture.another_program();
-    check_plan(
-        &conn,
-        writes::PURGE_PAST_HOURS,
-        &[
-            "SEARCH records USING PRIMARY KEY (key=?)",
-            "LIST SUBQUERY 1",
-            "SEARCH records USING COVERING INDEX records_by_purge_hour (purge_hour<?)",
-        ],
-    );
-    check_plan(
-        &conn,
-        writes::PRESENT_HOUR_AFTER,
-        &["SEARCH records USING INDEX records_by_purge_hour (purge_hour=? AND key>?)"],
-    );
-    check_plan(
-        &conn,
-        writes::PRESENT_HOUR_UP_TO,
-        &["SEARCH records USING INDEX records_by_purge_hour (purge_hour=? AND key<?)"],
-    );
-    check_plan(&conn, reads::OF_USER, &["SEARCH records USING INDEX records_by_user (user=? AND key>?)"]);
-    check_plan(&conn, reads::PAGE, &["SEARCH records USING PRIMARY KEY (key>?)"]);
+    let past = "SEARCH records USING COVERING INDEX records_by_purge_hour (purge_hour<?)";
+    check_plan(&conn, writes::PURGE_PAST_HOURS, past);
+    let after = "SEARCH records USING INDEX records_by_purge_hour (purge_hour=? AND key>?)";
+    check_plan(&conn, writes::PRESENT_HOUR_AFTER, after);
+    let up_to = "SEARCH records USING INDEX records_by_purge_hour (purge_hour=? AND key<?)";
+    check_plan(&conn, writes::PRESENT_HOUR_UP_TO, up_to);
+    check_plan(&conn, reads::OF_USER, "SEARCH records USING INDEX records_by_user (user=? AND key>?)");
+    check_plan(&conn, reads::PAGE, "SEARCH records USING PRIMARY KEY (key>?)");
 }
