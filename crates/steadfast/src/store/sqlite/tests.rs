@@ -1,7 +1,9 @@
 //! What only the inside can show: groups, failures of the engine, query plans.
 
 use std::num::NonZeroUsize;
+use std::pin::Pin;
 use std::sync::{Arc, mpsc};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use rusqlite::Connection;
@@ -66,6 +68,13 @@ impl Fixture {
     }
 }
 
+/// Begins a call: its job is in the queue when this returns.
+fn begun<F: Future>(call: F) -> Pin<Box<F>> {
+    let mut call = Box::pin(call);
+    assert!(call.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    call
+}
+
 fn key(n: u64) -> StoreKey {
     let mut bytes = [0; 16];
     bytes[..8].copy_from_slice(&n.to_be_bytes());
@@ -93,17 +102,12 @@ async fn writes_that_wait_at_the_same_time_share_a_transaction() {
     // While another program holds the lock, all calls gather in the queue.
     let other = fixture.another_program();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let calls: Vec<_> = (0..100)
-        .map(|n| {
-            let store = fixture.store.clone();
-            tokio::spawn(async move { store.create(&key(n), &record(b"", NOW + HOUR)).await })
-        })
-        .collect();
-    // On this single-threaded runtime every call has been made when the next task runs.
-    tokio::task::yield_now().await;
+    let new = record(b"", NOW + HOUR);
+    let keys: Vec<_> = (0..100).map(key).collect();
+    let calls: Vec<_> = keys.iter().map(|key| begun(fixture.store.create(key, &new))).collect();
     other.execute_batch("COMMIT").unwrap();
     for call in calls {
-        assert_eq!(call.await.unwrap().unwrap(), Created::Stored);
+        assert_eq!(call.await.unwrap(), Created::Stored);
     }
     let after = fixture.store.statistics();
     assert_eq!(after.operations - before.operations, 100);
@@ -115,16 +119,13 @@ async fn a_call_that_can_t_be_done_does_not_take_its_group_down() {
     let fixture = Fixture::new();
     let other = fixture.another_program();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let store = fixture.store.clone();
-    let bad = tokio::spawn(async move {
-        store.write(|db| db.execute("INSERT INTO records (key) VALUES (x'00')", [])).await
-    });
-    let store = fixture.store.clone();
-    let good = tokio::spawn(async move { store.create(&key(1), &record(b"", NOW + HOUR)).await });
-    tokio::task::yield_now().await;
+    let bad = fixture.store.write(|db| db.execute("INSERT INTO records (key) VALUES (x'00')", []));
+    let bad = begun(bad);
+    let (key, new) = (key(1), record(b"", NOW + HOUR));
+    let good = begun(fixture.store.create(&key, &new));
     other.execute_batch("COMMIT").unwrap();
-    assert_fails(&bad.await.unwrap().unwrap_err(), ErrorKind::Unavailable, "refused");
-    assert_eq!(good.await.unwrap().unwrap(), Created::Stored);
+    assert_fails(&bad.await.unwrap_err(), ErrorKind::Unavailable, "refused");
+    assert_eq!(good.await.unwrap(), Created::Stored);
     assert_eq!(fixture.store.count().await.unwrap(), 1);
 }
 
@@ -135,11 +136,7 @@ async fn an_acquire_that_nobody_waits_for_any_more_takes_no_lease() {
     let other = fixture.another_program();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let lease = Lease { token: LeaseToken::fresh(), ttl: HOUR };
-    let store = fixture.store.clone();
-    let call = tokio::spawn(async move { store.acquire(&key(1), lease).await });
-    tokio::task::yield_now().await;
-    call.abort();
-    assert!(call.await.unwrap_err().is_cancelled());
+    drop(begun(fixture.store.acquire(&key(1), lease)));
     other.execute_batch("COMMIT").unwrap();
     // Comes after it in the queue.
     assert_eq!(fixture.store.touch(&key(1), NOW + HOUR).await.unwrap(), Touched::Moved);
@@ -235,10 +232,8 @@ async fn threads_end_when_the_last_handle_is_dropped_and_all_is_done() {
     let store = SqliteStore::options().clock(clock).open(dir.path().join("s.db")).unwrap();
     let other = Connection::open(dir.path().join("s.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let call = tokio::spawn(async move { store.create(&key(1), &record(b"", NOW + HOUR)).await });
-    tokio::task::yield_now().await;
-    call.abort();
-    assert!(call.await.unwrap_err().is_cancelled());
+    drop(begun(store.create(&key(1), &record(b"", NOW + HOUR))));
+    drop(store);
     other.execute_batch("COMMIT").unwrap();
     assert_eq!(unused.recv(), Err(mpsc::RecvError));
     let count: i64 = other.query_row("SELECT count(*) FROM records", [], |row| row.get(0)).unwrap();
@@ -333,8 +328,9 @@ async fn only_the_newest_damaged_records_are_kept() {
     assert_eq!(kept, (100, 21));
 }
 
+/// Checks that a statement finds its rows by this step. Engines differ in the helpers they add.
 #[track_caller]
-fn check_plan(conn: &Connection, sql: &str, expected: &[&str]) {
+fn check_plan(conn: &Connection, sql: &str, search: &str) {
     let mut statement = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
     let nulls = vec![None::<i64>; statement.parameter_count()];
     let plan: Vec<String> = statement
@@ -342,32 +338,20 @@ fn check_plan(conn: &Connection, sql: &str, expected: &[&str]) {
         .unwrap()
         .map(Result::unwrap)
         .collect();
-    assert_eq!(plan, expected, "{sql}");
+    assert!(plan.iter().any(|step| step == search), "{plan:?}");
+    assert!(!plan.iter().any(|step| step.starts_with("SCAN") || step.contains("B-TREE")), "{plan:?}");
 }
 
 #[tokio::test]
 async fn no_statement_scans_or_sorts_the_records() {
     let fixture = Fixture::new();
     let conn = fixture.another_program();
-    check_plan(
-        &conn,
-        writes::PURGE_PAST_HOURS,
-        &[
-            "SEARCH records USING PRIMARY KEY (key=?)",
-            "LIST SUBQUERY 1",
-            "SEARCH records USING COVERING INDEX records_by_purge_hour (purge_hour<?)",
-        ],
-    );
-    check_plan(
-        &conn,
-        writes::PRESENT_HOUR_AFTER,
-        &["SEARCH records USING INDEX records_by_purge_hour (purge_hour=? AND key>?)"],
-    );
-    check_plan(
-        &conn,
-        writes::PRESENT_HOUR_UP_TO,
-        &["SEARCH records USING INDEX records_by_purge_hour (purge_hour=? AND key<?)"],
-    );
-    check_plan(&conn, reads::OF_USER, &["SEARCH records USING INDEX records_by_user (user=? AND key>?)"]);
-    check_plan(&conn, reads::PAGE, &["SEARCH records USING PRIMARY KEY (key>?)"]);
+    let past = "SEARCH records USING COVERING INDEX records_by_purge_hour (purge_hour<?)";
+    check_plan(&conn, writes::PURGE_PAST_HOURS, past);
+    let after = "SEARCH records USING INDEX records_by_purge_hour (purge_hour=? AND key>?)";
+    check_plan(&conn, writes::PRESENT_HOUR_AFTER, after);
+    let up_to = "SEARCH records USING INDEX records_by_purge_hour (purge_hour=? AND key<?)";
+    check_plan(&conn, writes::PRESENT_HOUR_UP_TO, up_to);
+    check_plan(&conn, reads::OF_USER, "SEARCH records USING INDEX records_by_user (user=? AND key>?)");
+    check_plan(&conn, reads::PAGE, "SEARCH records USING PRIMARY KEY (key>?)");
 }
