@@ -1,6 +1,6 @@
 //! Removing expired records, a bounded number of files at a time.
 //!
-//! A call goes on where the last one of the same handle stopped, and decides by the [stamp](super::stamp)
+//! A call goes on where the last one of the same handle stopped, and decides by the [`stamp`]
 //! of each file: a live record costs one `stat`, an expired one is locked, looked into and removed.
 
 use std::fs::{self, DirEntry};
