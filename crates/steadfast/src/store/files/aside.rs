@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 
 use crate::store::StoreKey;
 use crate::time::Timestamp;
@@ -31,7 +32,7 @@ pub(super) fn set_aside(root: &Root, key: &StoreKey, now: Timestamp) -> FileResu
     forget_oldest(root)
 }
 
-fn move_what_is_no_file(root: &Root, key: &StoreKey, away: &std::path::Path) -> FileResult<()> {
+fn move_what_is_no_file(root: &Root, key: &StoreKey, away: &Path) -> FileResult<()> {
     let (_, path) = root.record(key);
     let moved = match fs::symlink_metadata(&path) {
         Ok(found) if !found.is_file() => fs::rename(&path, away),
@@ -55,4 +56,51 @@ fn forget_oldest(root: &Root) -> FileResult<()> {
         let _ = fs::remove_file(path);
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use crate::store::{Durability, Record, Version};
+
+    use super::super::record_file;
+    use super::*;
+
+    #[test]
+    fn the_newest_damaged_files_are_kept_up_to_a_bound() {
+        let temp = tempfile::tempdir().expect("a temporary directory");
+        let root = Root::open(&temp.path().join("sessions"), Durability::Process).expect("it opens");
+        for old in 0..KEPT {
+            fs::write(root.corrupt().join(format!("{old:020}-old")), b"").expect("it can be written");
+        }
+        let key = StoreKey::from_bytes([7; 16]);
+        let (dir, path) = root.record(&key);
+        root.make_below(&dir).expect("it can be made");
+        fs::write(&path, b"damage").expect("it can be written");
+
+        let now = Timestamp::from_micros(1_767_225_600_000_000);
+        set_aside(&root, &key, now).expect("it can be moved");
+        let kept = fs::read_dir(root.corrupt()).expect("it can be listed").count();
+        assert_eq!(kept, KEPT);
+        assert!(!root.corrupt().join(format!("{:020}-old", 0)).exists(), "the oldest made room");
+        let newest = root.corrupt().join(format!("{:020}-{}", now.as_micros(), key.to_hex()));
+        assert_eq!(fs::read(newest).expect("it is kept"), b"damage");
+    }
+
+    #[test]
+    fn a_sound_record_is_not_set_aside() {
+        let temp = tempfile::tempdir().expect("a temporary directory");
+        let root = Root::open(&temp.path().join("sessions"), Durability::Process).expect("it opens");
+        let key = StoreKey::from_bytes([7; 16]);
+        let record = Record {
+            payload: Bytes::from_static(b"sound"),
+            version: Version::fresh(),
+            expires_at: Timestamp::EPOCH,
+            user: None,
+        };
+        assert!(record_file::create(&root, &key, &record).expect("it is made"));
+        set_aside(&root, &key, Timestamp::MAX).expect("it does nothing");
+        assert!(root.record(&key).1.exists());
+    }
 }

@@ -1,10 +1,9 @@
 //! Removing expired records, a bounded number of files at a time.
 //!
-//! A call goes on where the last one of the same handle stopped, and decides by the [stamp](super::stamp)
+//! A call goes on where the last one of the same handle stopped, and decides by the [`stamp`]
 //! of each file: a live record costs one `stat`, an expired one is locked, looked into and removed.
 
 use std::fs::{self, DirEntry};
-use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use crate::random;
@@ -13,11 +12,11 @@ use crate::time::Timestamp;
 
 use super::error::{FileError, FileResult};
 use super::record_file::LockedRecord;
-use super::root::Root;
+use super::root::{RecordDir, Root};
 use super::{aside, index, lock, stamp, walk};
 
 /// How many files a call looks at, at least: a few milliseconds of work.
-const VISITS: usize = 2_000;
+const VISITS: usize = 1_000;
 /// How many visits reading a directory counts as, by its cost.
 const VISITS_PER_DIR: usize = 4;
 
@@ -28,7 +27,7 @@ pub(super) struct Cursor(Mutex<Sweep>);
 /// One way through all directories: those still to be visited, the next one last.
 #[derive(Debug, Default)]
 struct Sweep {
-    dirs: Vec<PathBuf>,
+    dirs: Vec<RecordDir>,
     /// The last file that was visited in the next directory.
     after: Option<String>,
 }
@@ -70,36 +69,40 @@ impl Call<'_> {
         while self.may_go_on() {
             let Some(dir) = sweep.dirs.last() else { break };
             self.visits = self.visits.saturating_sub(VISITS_PER_DIR);
-            let mut entries: Vec<(String, DirEntry)> = walk::entries(dir)?
+            let mut entries: Vec<(String, DirEntry)> = walk::entries(&dir.path(self.root))?
                 .unwrap_or_default()
                 .into_iter()
                 .filter_map(|entry| entry.file_name().into_string().ok().map(|name| (name, entry)))
                 .filter(|(name, _)| sweep.after.as_ref().is_none_or(|after| name > after))
                 .collect();
             entries.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
-            sweep.after = self.visit_all(entries)?;
-            if sweep.after.is_none() {
-                sweep.dirs.pop();
+            if !self.visit_all(entries, &mut sweep.after)? {
+                break;
             }
+            sweep.after = None;
+            sweep.dirs.pop();
         }
         Ok(())
     }
 
-    /// Returns the last file that was visited if some were not.
-    fn visit_all(&mut self, entries: Vec<(String, DirEntry)>) -> FileResult<Option<String>> {
-        let mut last = None;
+    /// Visits files and notes the last one, also if it fails: one bad file must not stop every later call
+    /// at the same place. Returns whether it came to the end.
+    fn visit_all(
+        &mut self,
+        entries: Vec<(String, DirEntry)>,
+        after: &mut Option<String>,
+    ) -> FileResult<bool> {
         for (name, entry) in entries {
             if !self.may_go_on() {
-                return Ok(last);
+                return Ok(false);
             }
             self.visits -= 1;
-            match walk::key_of(&entry) {
-                Some(key) => self.visit(&key, &entry)?,
-                None => remove_unborn(&entry, &name),
+            match (after.insert(name), walk::key_of(&entry)) {
+                (_, Some(key)) => self.visit(&key, &entry)?,
+                (name, None) => remove_unborn(&entry, name),
             }
-            last = Some(name);
         }
-        Ok(None)
+        Ok(true)
     }
 
     fn visit(&mut self, key: &StoreKey, entry: &DirEntry) -> FileResult<()> {
@@ -108,11 +111,14 @@ impl Call<'_> {
         if stamp::get(&found) > self.now {
             return Ok(());
         }
-        match remove_expired(self.root, key, self.now) {
-            Ok(true) => self.left -= 1,
+        let removed = match remove_expired(self.root, key, self.now) {
+            Err(FileError::Damaged) => aside::set_aside(self.root, key, self.now).map(|()| false),
+            removed => removed,
+        };
+        match removed {
+            Ok(removed) => self.left -= usize::from(removed),
             // A record that somebody works on right now can wait for the next sweep.
-            Ok(false) | Err(FileError::Contended | FileError::NewerFormat) => {}
-            Err(FileError::Damaged) => aside::set_aside(self.root, key, self.now)?,
+            Err(FileError::Contended | FileError::NewerFormat) => {}
             Err(error) => return Err(error),
         }
         Ok(())

@@ -23,6 +23,29 @@ use super::error::{DRIVER, FileError, FileResult};
 
 /// Digits of a name that choose its directory.
 const FAN_OUT_DIGITS: usize = 3;
+
+/// One of the 4,096 directories for records, by the number that the first digits of its keys are.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) struct RecordDir(u16);
+
+impl RecordDir {
+    /// Returns the directory of a record.
+    pub(super) fn of(key: &StoreKey) -> Self {
+        let [first, second, ..] = *key.as_bytes();
+        Self(u16::from_be_bytes([first, second]) >> 4)
+    }
+
+    /// Reads the name of a directory.
+    pub(super) fn from_name(name: &str) -> Option<Self> {
+        let is_ours = name.len() == FAN_OUT_DIGITS && !name.starts_with('+');
+        is_ours.then(|| u16::from_str_radix(name, 16).ok()).flatten().map(Self)
+    }
+
+    /// Returns the path of this directory.
+    pub(super) fn path(self, root: &Root) -> PathBuf {
+        root.records().join(format!("{:03x}", self.0))
+    }
+}
 /// For the owner alone.
 const DIR_MODE: u32 = 0o700;
 const FILE_MODE: u32 = 0o600;
@@ -248,6 +271,18 @@ mod tests {
         let error = Root::open(file.path(), Durability::Process).expect_err("it is refused");
         assert_eq!(error.kind(), ErrorKind::InvalidConfig);
         assert!(error.to_string().contains("not a directory"), "{error}");
+    }
+
+    #[test]
+    fn the_directory_of_a_key_is_named_by_its_first_digits() {
+        let temp = tempfile::tempdir().expect("a temporary directory");
+        let root = Root::open(&temp.path().join("sessions"), Durability::Process).expect("it opens");
+        let key = StoreKey::from_bytes([0xab; 16]);
+        assert_eq!(RecordDir::of(&key).path(&root), root.record(&key).0);
+        assert_eq!(RecordDir::from_name("aba"), Some(RecordDir::of(&key)));
+        for other in ["", "ab", "abab", "xyz", "+ab", "ä0"] {
+            assert_eq!(RecordDir::from_name(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -2,18 +2,19 @@
 
 use std::fs::{self, DirEntry};
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::store::{Listed, StoreKey};
 
 use super::error::{FileError, FileResult};
 use super::record_file;
-use super::root::Root;
+use super::root::{RecordDir, Root};
 
 /// Lists the directories that hold records, in order.
-pub(super) fn record_dirs(root: &Root) -> FileResult<Vec<PathBuf>> {
-    let mut dirs: Vec<PathBuf> =
-        entries(&root.records())?.ok_or(FileError::RootGone)?.iter().map(DirEntry::path).collect();
+pub(super) fn record_dirs(root: &Root) -> FileResult<Vec<RecordDir>> {
+    let entries = entries(&root.records())?.ok_or(FileError::RootGone)?;
+    let dir_of = |entry: &DirEntry| RecordDir::from_name(entry.file_name().to_str()?);
+    let mut dirs: Vec<RecordDir> = entries.iter().filter_map(dir_of).collect();
     dirs.sort_unstable();
     Ok(dirs)
 }
@@ -46,7 +47,7 @@ pub(super) fn entries(dir: &Path) -> FileResult<Option<Vec<DirEntry>>> {
 pub(super) fn count(root: &Root) -> FileResult<u64> {
     let mut count = 0;
     for dir in record_dirs(root)? {
-        let entries = entries(&dir)?.unwrap_or_default();
+        let entries = entries(&dir.path(root))?.unwrap_or_default();
         count += entries.iter().filter_map(key_of).count() as u64;
     }
     Ok(count)
@@ -55,12 +56,12 @@ pub(super) fn count(root: &Root) -> FileResult<u64> {
 /// Lists records after a key. One that is damaged, or of a newer format, is left out.
 pub(super) fn page(root: &Root, after: Option<&StoreKey>, limit: usize) -> FileResult<Vec<Listed>> {
     let mut listed = Vec::new();
-    let first = after.map(|after| root.record(after).0);
+    let first = after.map(RecordDir::of);
     for dir in record_dirs(root)? {
-        if first.as_ref().is_some_and(|first| dir < *first) {
+        if first.is_some_and(|first| dir < first) {
             continue;
         }
-        for key in keys_in(&dir)? {
+        for key in keys_in(&dir.path(root))? {
             if after.is_some_and(|after| key <= *after) {
                 continue;
             }

@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::{Duration, UNIX_EPOCH};
 
 use steadfast::store::files::FilesStore;
-use steadfast::store::{Deleted, LeaseEnd, Loaded, Record, Store, Updated, UserKey};
+use steadfast::store::{Deleted, LeaseEnd, Loaded, Record, Store, StoreKey, Updated, UserKey};
 use steadfast::{Error, ErrorKind, Timestamp};
 use tempfile::TempDir;
 
@@ -150,6 +150,28 @@ async fn the_purge_follows_a_deadline_that_was_moved_to_an_earlier_time() {
     let _ = store.touch(&key(1), Timestamp::from_micros(1)).await.expect("touch works");
     assert_eq!(store.purge(NonZeroUsize::MIN).await.expect("purge works"), 1);
     assert_eq!(store.delete(&key(1)).await.expect("delete works"), Deleted::Missing);
+}
+
+#[tokio::test]
+async fn small_batches_come_round_to_every_record() {
+    let (_temp, dir) = fixture::directory();
+    let store = FilesStore::open(&dir).expect("it opens");
+    for number in 0..=u8::MAX {
+        let record = numbered(number.into());
+        let expires_at = if number % 2 == 0 { Timestamp::from_micros(1) } else { record.expires_at };
+        // All in one directory, and some before, after and beside a live one.
+        let mut key = [0xab; 16];
+        key[15] = number;
+        fixture::create(&store, &StoreKey::from_bytes(key), &Record { expires_at, ..record }).await;
+    }
+    let batch = NonZeroUsize::new(5).expect("not zero");
+    let mut batches = Vec::new();
+    while batches.last() != Some(&0) {
+        batches.push(store.purge(batch).await.expect("purge works"));
+    }
+    assert!(batches.iter().all(|purged| *purged <= 5), "{batches:?}");
+    assert_eq!(batches.iter().sum::<usize>(), 128);
+    assert_eq!(store.count().await.expect("count works"), 128);
 }
 
 #[tokio::test]

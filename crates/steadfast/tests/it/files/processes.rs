@@ -1,8 +1,10 @@
 //! Several processes on one directory.
 
+use std::fs::File;
 use std::path::Path;
 use std::time::Duration;
 
+use steadfast::ErrorKind;
 use steadfast::store::files::FilesStore;
 use steadfast::store::{Acquired, Lease, LeaseEnd, LeaseToken, Store, Updated};
 
@@ -68,4 +70,48 @@ fn increments_under_a_lease_never_meet_a_stale_version() {
         let updated = store.update(&key(1), found.version, &next, release).await.expect("update works");
         assert_eq!(updated, Updated::Stored);
     });
+}
+
+#[test]
+fn a_reader_beside_a_writer_never_sees_a_torn_record_or_the_past() {
+    let test = "files::processes::a_reader_beside_a_writer_never_sees_a_torn_record_or_the_past";
+    if let Some(dir) = fixture::child_dir() {
+        return fixture::block_on(async {
+            let store = FilesStore::open(&dir).expect("it opens");
+            let mut found = fixture::find(&store, &key(1)).await;
+            for next in 1..=4 * INCREMENTS {
+                let record = numbered(next);
+                let updated = fixture::update(&store, &key(1), found.version, &record).await;
+                assert_eq!(updated, Updated::Stored);
+                found = record;
+            }
+        });
+    }
+    let (_temp, dir) = fixture::directory();
+    let store = FilesStore::open(&dir).expect("it opens");
+    fixture::block_on(async {
+        fixture::create(&store, &key(1), &numbered(0)).await;
+        let mut writer = fixture::child(test, &dir).spawn().expect("a child starts");
+        let mut seen = 0;
+        while writer.try_wait().expect("it can be asked").is_none() {
+            let now = number(&fixture::find(&store, &key(1)).await);
+            assert!(now >= seen, "{now} was read after {seen}");
+            seen = now;
+        }
+        assert!(writer.wait().expect("it has ended").success());
+        assert_eq!(number(&fixture::find(&store, &key(1)).await), 4 * INCREMENTS);
+    });
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lock_that_another_process_never_lets_go_of_ends_in_a_time_out() {
+    let (_temp, dir) = fixture::directory();
+    let store = FilesStore::open(&dir).expect("it opens");
+    fixture::create(&store, &key(1), &numbered(1)).await;
+    // A lock belongs to an opened file, so this one is as foreign as another process's.
+    let file = File::open(fixture::file_of(&dir, &key(1))).expect("it opens");
+    file.try_lock().expect("nobody else has it");
+    let touched = store.touch(&key(1), fixture::LATER).await;
+    assert_eq!(touched.expect_err("it is locked").kind(), ErrorKind::TimedOut);
+    assert_eq!(number(&fixture::find(&store, &key(1)).await), 1, "a reader needs no lock");
 }
