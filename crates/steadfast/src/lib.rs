@@ -47,6 +47,7 @@ pub use error::{Error, ErrorKind, Result, chain};
 pub use events::{Anomaly, Event, EventKind};
 pub use handle::SessionHandle;
 pub use policy::{Codec, Concurrency, IpMatch, OnServerError, Policy, PolicyBuilder, SameSite};
+pub use record::Mark;
 #[cfg(feature = "dangerous-protocol")]
 pub use rules::Rules;
 pub use session::{Key, KeyFor, Metadata, Session, SessionView};

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::error::Result;
 use crate::events::EventKind;
 use crate::lifecycle::Core;
+use crate::policy::Policy;
 use crate::store::Store as _;
 
 pub use builder::SessionsBuilder;
@@ -51,6 +52,28 @@ impl Sessions {
     /// or has unknown options, and whatever opening the store fails with.
     pub async fn connect(dsn: &str) -> Result<Self> {
         Self::builder().connect(dsn).await
+    }
+
+    /// Returns the name of the store's driver, as in the connection string.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # async fn example() -> steadfast::Result<()> {
+    /// let sessions = steadfast::Sessions::connect("memory:").await?;
+    /// assert_eq!(sessions.driver(), "memory");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn driver(&self) -> &'static str {
+        self.core.store.driver()
+    }
+
+    /// Returns how these sessions behave.
+    #[must_use]
+    pub fn policy(&self) -> &Policy {
+        &self.core.policy
     }
 
     /// Removes at most `limit` expired records, and returns how many.

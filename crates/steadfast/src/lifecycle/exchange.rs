@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
+
 use super::Core;
 use super::desk::Turn;
 use crate::error::{Error, ErrorKind, Result};
@@ -90,6 +92,11 @@ impl Base {
     /// Returns when the session ends if it is not used any more.
     pub(crate) fn expires_at(&self) -> Timestamp {
         self.found.record.expires_at
+    }
+
+    /// Returns the record's bytes as they were read.
+    pub(crate) fn payload(&self) -> &Bytes {
+        &self.found.record.payload
     }
 }
 

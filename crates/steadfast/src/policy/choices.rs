@@ -13,6 +13,17 @@ pub enum Concurrency {
     Merge,
 }
 
+impl Concurrency {
+    /// Returns the mode's name, as in settings files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Exclusive => "exclusive",
+            Self::Merge => "merge",
+        }
+    }
+}
+
 /// How values are turned into bytes. A record says which way its values were written, so both are read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]

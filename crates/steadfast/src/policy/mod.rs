@@ -84,6 +84,18 @@ impl Policy {
         PolicyBuilder::default()
     }
 
+    /// Returns how overlapping requests of one session share it, where a handler does not say.
+    #[must_use]
+    pub fn concurrency(&self) -> Concurrency {
+        self.concurrency
+    }
+
+    /// Returns the name of this node, if it has one.
+    #[must_use]
+    pub fn node(&self) -> Option<&str> {
+        self.node.as_deref()
+    }
+
     pub(crate) fn limits(&self) -> Limits {
         Limits { record_bytes: self.max_record_bytes, keys: self.max_keys, key_bytes: self.max_key_bytes }
     }

@@ -13,7 +13,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::policy::Codec;
 
 pub(crate) use header::{Device, Header, Predecessor, Standing};
-pub(crate) use values::{Entry, Mark, Values};
+pub use values::Mark;
+pub(crate) use values::{Entry, Values};
 
 use wire::{Reader, Writer};
 

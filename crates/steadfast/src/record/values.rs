@@ -14,16 +14,16 @@ use crate::time::Timestamp;
 /// Up to how many keys a walk through them is faster than a hash table.
 const WALK: usize = 24;
 
-/// How long a value lasts.
+/// How long a value lasts. The set is closed: it is what a record can say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mark {
+pub enum Mark {
     /// As long as the session.
     None,
-    /// Set by the present request, or kept by it: lasts through the next one.
+    /// A flash value, set by the present request or kept by it: lasts through the next one.
     FlashNew,
-    /// Lasts through the present request.
+    /// A flash value that lasts through the present request.
     FlashOld,
-    /// Lasts through this instant.
+    /// A temp value: lasts through this instant.
     Temp(Timestamp),
 }
 

@@ -62,6 +62,11 @@ impl Session {
         self.exchange.with(|work| work.base.as_ref().map(|base| base.key))
     }
 
+    /// Returns the payload of the session's record.
+    pub(super) fn record_bytes(&self) -> Option<bytes::Bytes> {
+        self.exchange.with(|work| work.base.as_ref().map(|base| base.payload().clone()))
+    }
+
     /// Leaves the session's deadline where it is, although it is used: for pages that poll.
     pub fn do_not_extend(&self) {
         self.exchange.with(|work| work.state.extend = false);

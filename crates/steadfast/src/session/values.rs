@@ -201,6 +201,23 @@ impl Session {
         })
     }
 
+    /// Returns how long a value lasts: flash, temp, or as long as the session; `None` if there is no value.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn check(session: &steadfast::Session) -> steadfast::Result<()> {
+    /// use steadfast::Mark;
+    ///
+    /// session.flash("notice", "Saved.")?;
+    /// assert_eq!(session.mark_of("notice"), Some(Mark::FlashNew));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn mark_of(&self, key: impl AsRef<[u8]>) -> Option<Mark> {
+        self.read(|state, now| state.get(key.as_ref(), now).map(|(_, mark)| mark))
+    }
+
     /// Removes all values; the session itself, and who is signed in, stay.
     ///
     /// # Errors

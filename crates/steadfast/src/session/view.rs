@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use serde::de::DeserializeOwned;
 
 use super::{KeyFor, Metadata, Session};
 use crate::codec::Value;
 use crate::error::Result;
 use crate::lifecycle::Exchange;
+use crate::record::Mark;
 
 /// A request's session, to read.
 ///
@@ -57,6 +59,16 @@ impl SessionView {
         self.session.all()
     }
 
+    /// Returns the keys of all values that are there, flash and temp ones included, in their order.
+    pub fn keys(&self) -> Vec<Vec<u8>> {
+        self.session.keys()
+    }
+
+    /// Returns how long a value lasts, as [`Session::mark_of`] does. A view ages no flash value.
+    pub fn mark_of(&self, key: impl AsRef<[u8]>) -> Option<Mark> {
+        self.session.mark_of(key)
+    }
+
     /// Returns a flash value; `None` if there is none.
     ///
     /// # Errors
@@ -83,6 +95,16 @@ impl SessionView {
     /// Returns what is known of the session beside its values; `None` if there is no session.
     pub fn metadata(&self) -> Option<Metadata> {
         self.session.metadata()
+    }
+
+    /// Returns the session's record as it was stored, for tools that inspect sessions; `None` if there is
+    /// no session. The bytes are described in `docs/wire-format.md`.
+    ///
+    /// # Security
+    ///
+    /// They hold all values, and digests by which requests are let in: show them to nobody.
+    pub fn record_bytes(&self) -> Option<Bytes> {
+        self.session.record_bytes()
     }
 
     /// Leaves the session's deadline where it is, although it is used: for polling.

@@ -1,0 +1,251 @@
+//! The command line: what the probe is started with.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use steadfast::{Cidr, Concurrency, IpMatch, Policy, PolicyBuilder, ProxyHeader, Settings};
+
+/// A bare server whose routes do one session operation each. A test tool: it listens on loopback only.
+#[derive(Debug, Parser)]
+#[command(name = "steadfast-probe", version)]
+pub(crate) struct Options {
+    /// Address to listen on; it must be a loopback one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0", value_parser = loopback)]
+    pub(crate) listen: SocketAddr,
+
+    /// Connection string of the store [default: memory:]
+    #[arg(long, value_name = "DSN")]
+    pub(crate) store: Option<String>,
+
+    /// Whose records are read and written
+    #[arg(long, value_name = "L", default_value = "native", value_parser = layout)]
+    pub(crate) layout: &'static str,
+
+    /// How overlapping requests share a session [default: exclusive]
+    #[arg(long, value_name = "C")]
+    concurrency: Option<Mode>,
+
+    /// Name of this node in `/meta`, logs and metrics
+    #[arg(long, value_name = "NAME")]
+    node: Option<String>,
+
+    /// Name of the cookie
+    #[arg(long, value_name = "N")]
+    cookie_name: Option<String>,
+
+    /// Binds sessions to the client's address
+    #[arg(long)]
+    match_ip: bool,
+
+    /// Binds sessions to the client's user agent
+    #[arg(long)]
+    match_user_agent: bool,
+
+    /// Network of proxies whose `X-Forwarded-For` is believed; may be given several times
+    #[arg(long, value_name = "CIDR")]
+    trust_proxy: Vec<Cidr>,
+
+    /// Sends cookies for HTTPS only
+    #[arg(long)]
+    secure: bool,
+
+    /// Seconds that a session may stay unused
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    idle: Option<Duration>,
+
+    /// Seconds after which a session ends in any case
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    absolute: Option<Duration>,
+
+    /// Seconds after which a secret is replaced; 0 for never
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    rotate_every: Option<Duration>,
+
+    /// Seconds for which a replaced secret is still good
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    forward_window: Option<Duration>,
+
+    /// Seconds for which a request waits for its turn
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    lock_wait: Option<Duration>,
+
+    /// Seconds for which a lease is held without a renewal
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    lease: Option<Duration>,
+
+    /// Seconds for which a lease is held altogether
+    #[arg(long, value_name = "S", value_parser = seconds)]
+    lease_max: Option<Duration>,
+
+    /// Automatic rotation destroys the old record; for compatible layouts, of which this version has none
+    #[arg(long)]
+    regenerate_destroy: bool,
+
+    /// File of keys that seal records; this version has no sealing
+    #[arg(long, value_name = "FILE")]
+    key_ring: Option<PathBuf>,
+
+    /// Web framework that serves
+    #[arg(long, value_name = "A", default_value = "axum", value_parser = adaptor)]
+    adaptor: &'static str,
+
+    /// Threads that serve
+    #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) workers: u16,
+
+    /// File to which every session event is appended, as one JSON object a line
+    #[arg(long, value_name = "FILE")]
+    pub(crate) events: Option<PathBuf>,
+
+    /// TOML file of settings; options on the command line win
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Mode {
+    Exclusive,
+    Merge,
+}
+
+/// What sessions are to be made of.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    pub(crate) store: String,
+    pub(crate) policy: Policy,
+}
+
+impl Options {
+    /// Joins the settings file and the command line.
+    ///
+    /// # Errors
+    ///
+    /// Names options that this version has no use for, and whatever is wrong with the settings.
+    pub(crate) fn choose(&self) -> Result<Chosen, String> {
+        if self.key_ring.is_some() {
+            return Err("`--key-ring` is refused: this version does not seal records".into());
+        }
+        if self.regenerate_destroy {
+            return Err(
+                "`--regenerate-destroy` is refused: it is for compatible layouts, and this version has none"
+                    .into(),
+            );
+        }
+        let file = match &self.config {
+            Some(path) => Settings::from_toml_file(path).map_err(|e| steadfast::chain(&e).to_string())?,
+            None => Settings::default(),
+        };
+        let store = self.store.as_deref().or(file.store()).unwrap_or("memory:").to_owned();
+        let policy = self.apply(file.apply(Policy::builder())).build().map_err(|e| e.to_string())?;
+        Ok(Chosen { store, policy })
+    }
+
+    fn apply(&self, mut builder: PolicyBuilder) -> PolicyBuilder {
+        builder = if self.secure { builder } else { builder.dangerous_insecure_cookie() };
+        if let Some(mode) = self.concurrency {
+            builder = builder.concurrency(match mode {
+                Mode::Exclusive => Concurrency::Exclusive,
+                Mode::Merge => Concurrency::Merge,
+            });
+        }
+        if let Some(name) = &self.node {
+            builder = builder.node(name);
+        }
+        if let Some(name) = &self.cookie_name {
+            builder = builder.cookie_name(name);
+        }
+        if self.match_ip {
+            builder = builder.match_ip(IpMatch::Exact);
+        }
+        if self.match_user_agent {
+            builder = builder.match_user_agent();
+        }
+        if !self.trust_proxy.is_empty() {
+            builder = builder.trusted_proxies(self.trust_proxy.iter().copied(), ProxyHeader::XForwardedFor);
+        }
+        self.apply_times(builder)
+    }
+
+    fn apply_times(&self, mut builder: PolicyBuilder) -> PolicyBuilder {
+        let times: [(Option<Duration>, fn(PolicyBuilder, Duration) -> PolicyBuilder); 6] = [
+            (self.idle, PolicyBuilder::idle_timeout),
+            (self.absolute, PolicyBuilder::absolute_timeout),
+            (self.forward_window, PolicyBuilder::forward_window),
+            (self.lock_wait, PolicyBuilder::lock_wait),
+            (self.lease, PolicyBuilder::lease),
+            (self.lease_max, PolicyBuilder::lease_max),
+        ];
+        for (time, set) in times {
+            builder = match time {
+                Some(time) => set(builder, time),
+                None => builder,
+            };
+        }
+        match self.rotate_every {
+            Some(Duration::ZERO) => builder.rotate_every(None),
+            Some(age) => builder.rotate_every(age),
+            None => builder,
+        }
+    }
+}
+
+/// Refuses addresses that others could reach: the routes do whatever they are asked to.
+fn loopback(text: &str) -> Result<SocketAddr, String> {
+    let addr: SocketAddr = text.parse().map_err(|_| "write it as 127.0.0.1:8080".to_owned())?;
+    if addr.ip().is_loopback() { Ok(addr) } else { Err("the probe listens on loopback only".into()) }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "write it in seconds: 30 or 0.5".to_owned())?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+fn layout(text: &str) -> Result<&'static str, String> {
+    match text {
+        "native" => Ok("native"),
+        "ci4" | "ci3" | "php" => Err(format!("the layout `{text}` is not in this version; use `native`")),
+        _ => Err("must be `native`".into()),
+    }
+}
+
+fn adaptor(text: &str) -> Result<&'static str, String> {
+    match text {
+        "axum" => Ok("axum"),
+        _ => Err(format!("the adaptor `{text}` is not in this version; use `axum`")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn refused(arguments: &[&str], expected: &str) {
+        let parsed = Options::try_parse_from([&["probe"], arguments].concat());
+        let error = match parsed {
+            Err(error) => error.to_string(),
+            Ok(options) => options.choose().unwrap_err(),
+        };
+        assert!(error.contains(expected), "{error}");
+    }
+
+    #[test]
+    fn what_this_version_can_not_do_is_refused_by_name() {
+        refused(&["--layout", "ci4"], "the layout `ci4` is not in this version");
+        refused(&["--adaptor", "actix"], "the adaptor `actix` is not in this version");
+        refused(&["--key-ring", "keys"], "`--key-ring` is refused");
+        refused(&["--regenerate-destroy"], "`--regenerate-destroy` is refused");
+        refused(&["--listen", "0.0.0.0:80"], "loopback only");
+        refused(&["--workers", "0"], "0 is not in 1..=1024");
+        refused(&["--lease", "-1"], "--lease");
+        refused(&["--idle", "2", "--absolute", "1"], "`idle_timeout` (2s) is longer than");
+    }
+
+    #[test]
+    fn seconds_may_have_decimals() {
+        assert_eq!(seconds("0.5"), Ok(Duration::from_millis(500)));
+        assert!(seconds("1s").is_err());
+    }
+}

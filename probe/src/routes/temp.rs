@@ -1,0 +1,46 @@
+//! Temp values.
+
+use axum::Router;
+use axum::routing::get;
+use serde_json::json;
+
+use super::Node;
+use super::open::Open;
+use super::values::shown;
+use crate::answers::{Answer, answer, ok, to_json_or_null};
+
+pub(super) fn routes() -> Router<Node> {
+    Router::new()
+        .route("/temp", get(temp))
+        .route("/marktemp", get(mark))
+        .route("/readtemp", get(read))
+        .route("/removetemp", get(remove))
+}
+
+async fn temp(open: Open) -> Answer {
+    open.sleep().await?;
+    let Open { session, query, .. } = open;
+    session.set_temp(&query.key()?, query.value()?, query.seconds("ttl")?)?;
+    ok()
+}
+
+async fn mark(open: Open) -> Answer {
+    open.sleep().await?;
+    let marked = open.session.mark_temp([open.query.key()?], open.query.seconds("ttl")?)?;
+    answer(json!({ "ok": marked }))
+}
+
+async fn read(open: Open) -> Answer {
+    open.sleep().await?;
+    let (session, key) = (open.session, open.query.key()?);
+    answer(json!({
+        "temp": to_json_or_null(session.temp_get(&key)?),
+        "keys": shown(session.temp_keys()),
+    }))
+}
+
+async fn remove(open: Open) -> Answer {
+    open.sleep().await?;
+    open.session.remove_temp(open.query.key()?)?;
+    ok()
+}

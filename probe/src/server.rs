@@ -1,0 +1,89 @@
+//! Starts, serves and stops.
+
+use std::error::Error;
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::serve::ListenerExt as _;
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use steadfast::{Sessions, SessionsBuilder};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::events::EventFile;
+use crate::options::{Chosen, Options};
+use crate::routes;
+
+/// Serves until a SIGTERM or an interrupt.
+///
+/// # Errors
+///
+/// Says what is wrong with the options, the store or the address.
+pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
+    let chosen = options.choose()?;
+    log_to_stderr();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(options.workers.into())
+        .enable_all()
+        .build()?;
+    runtime.block_on(serve(options, chosen))
+}
+
+async fn serve(options: &Options, chosen: Chosen) -> Result<(), Box<dyn Error>> {
+    let metrics = metrics(chosen.policy.node())?;
+    let mut builder = Sessions::builder().policy(chosen.policy);
+    if let Some(path) = &options.events {
+        builder = with_events(builder, EventFile::open(path)?);
+    }
+    let sessions =
+        builder.connect(&chosen.store).await.map_err(|error| steadfast::chain(&error).to_string())?;
+    let app = routes::router(routes::Node { sessions: sessions.clone(), metrics, layout: options.layout });
+
+    let listener = TcpListener::bind(options.listen).await?;
+    let address = listener.local_addr()?;
+    // Heard from before the first line tells that the probe is there.
+    let stop = stop()?;
+    writeln!(std::io::stdout(), "listening on http://{address}")?;
+    // Answers are small, and their last packet must not wait for an acknowledgement. Failing costs time only.
+    let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
+    axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
+        .with_graceful_shutdown(stop)
+        .await?;
+    sessions.shutdown().await;
+    Ok(())
+}
+
+fn with_events(builder: SessionsBuilder, file: EventFile) -> SessionsBuilder {
+    let file = Arc::new(file);
+    builder.on_event(move |event| file.write(event))
+}
+
+fn metrics(node: Option<&str>) -> Result<PrometheusHandle, Box<dyn Error>> {
+    let builder = PrometheusBuilder::new();
+    let builder = match node {
+        Some(node) => builder.add_global_label("node", node),
+        None => builder,
+    };
+    Ok(builder.install_recorder()?)
+}
+
+/// Logs warnings, or from the level that `PROBE_LOG` names: `debug`, `info`, `error`, `off`.
+fn log_to_stderr() {
+    let level = std::env::var("PROBE_LOG").ok().and_then(|level| level.parse().ok());
+    tracing_subscriber::fmt()
+        .with_max_level(level.unwrap_or(tracing::level_filters::LevelFilter::WARN))
+        .with_ansi(false)
+        .with_writer(std::io::stderr)
+        .init();
+}
+
+fn stop() -> std::io::Result<impl Future<Output = ()> + Send + 'static> {
+    let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}
