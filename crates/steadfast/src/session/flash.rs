@@ -128,6 +128,12 @@ impl Session {
         })
     }
 
+    /// Returns the mark of a value that is there, and the present time.
+    #[cfg(feature = "testing")]
+    pub(crate) fn mark_of(&self, key: &[u8]) -> Option<(Mark, crate::time::Timestamp)> {
+        self.read(|state, now| state.get(key, now).map(|(_, mark)| (mark, now)))
+    }
+
     pub(super) fn marked_keys(&self, wanted: impl Fn(Mark) -> bool) -> Vec<Vec<u8>> {
         self.read(|state, now| {
             let there = state.values.iter().filter(|entry| wanted(entry.mark) && entry.mark.lasts(now));

@@ -1,6 +1,7 @@
 //! The integration tests of the library, in one binary.
 
-mod browser;
 mod faulty;
 mod life;
 mod memory;
+mod site;
+mod tools;
