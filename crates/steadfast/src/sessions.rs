@@ -114,7 +114,7 @@ impl Sessions {
         self.core.off_path.drained().await;
     }
 
-    #[cfg(feature = "tower")]
+    #[cfg(any(feature = "tower", feature = "testing"))]
     pub(crate) fn core(&self) -> &Arc<Core> {
         &self.core
     }

@@ -34,7 +34,11 @@ pub(super) fn routes() -> Router<Node> {
 /// Where CodeIgniter would destroy the old record, the session moves to a new one.
 async fn regenerate(open: Open) -> Answer {
     open.sleep().await?;
-    if open.query.is_on("destroy") { open.session.rotate()? } else { open.session.rotate_secret()? }
+    if open.query.is_on("destroy") {
+        open.session.rotate()?
+    } else {
+        open.session.rotate_secret()?
+    }
     ok()
 }
 

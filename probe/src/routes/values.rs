@@ -7,7 +7,9 @@ use steadfast::Value;
 
 use super::Node;
 use super::open::{Open, View, sleep};
-use crate::answers::{Answer, Fault, answer, from_json, key_text, ok, text_or_bytes, to_json, to_json_or_null};
+use crate::answers::{
+    Answer, Fault, answer, from_json, key_text, ok, text_or_bytes, to_json, to_json_or_null,
+};
 
 pub(super) fn routes() -> Router<Node> {
     Router::new()

@@ -104,6 +104,7 @@ fn client(core: &Core, parts: &Parts) -> Result<Client> {
         bound_ip: policy.match_ip.zip(ip).map(|(part, ip)| ip_fingerprint(ip, part)),
         bound_agent: policy.match_user_agent.then(|| agent_fingerprint(agent)),
         background: request_kind(headers) == RequestKind::Background,
+        any_device: false,
     })
 }
 

@@ -42,6 +42,8 @@ pub(crate) struct Client {
     pub(crate) bound_agent: Option<[u8; 8]>,
     /// The request was made by a script or ahead of time: flash values do not age by it.
     pub(crate) background: bool,
+    /// The session opens wherever it is bound to: a test looks at it.
+    pub(crate) any_device: bool,
 }
 
 /// One request's session.

@@ -310,7 +310,7 @@ impl Exchange {
             (_, None) if frozen => return None,
             _ => {}
         }
-        if token.is_some() && !self.is_bound_client(key, header, client) {
+        if token.is_some() && !client.any_device && !self.is_bound_client(key, header, client) {
             return None;
         }
         if frozen {

@@ -1,12 +1,13 @@
 //! The integration tests of the library, in one binary.
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails like a test")]
 
-mod browser;
 mod faulty;
 #[cfg(all(unix, feature = "files"))]
 mod files;
 mod life;
 mod memory;
+mod site;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod teeth;
+mod tools;
