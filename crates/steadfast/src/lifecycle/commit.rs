@@ -15,6 +15,7 @@ use crate::record::{self, Standing};
 use crate::store::{
     Created, Found, LeaseEnd, Loaded, Predecessor, Record, Replaced, Store as _, StoreKey, Updated, Version,
 };
+use crate::time::Timestamp;
 
 /// How often a commit is tried on fresher records, before the session counts as too busy. From the second
 /// try on the requests of a node go one after another, so only other nodes can be in the way.
@@ -75,6 +76,10 @@ impl Exchange {
                 Sent::Gone if self.with(|work| work.wants_end()) => {
                     self.settle(prepared, began);
                     return Ok(());
+                }
+                // What starts after an end does not need the old session to be there.
+                Sent::Gone if self.with(|work| work.state.fate == Fate::End) => {
+                    self.with(|work| work.base = None);
                 }
                 Sent::Gone => return Err(missing()),
                 Sent::Conflict => {
@@ -168,7 +173,7 @@ impl Exchange {
             }
             Op::Update { key, written, .. } => self.settle_update(key, kind, written, turn, began),
             Op::Replace { old, new, .. } => {
-                let key = new.key;
+                let (key, now) = (new.key, new.written.header.seen_at);
                 let before = self.with(|work| work.go_on_from(new, &self.core));
                 pass_on(turn);
                 if kind == StoreOp::DeleteAndCreate {
@@ -176,13 +181,14 @@ impl Exchange {
                     self.core.observer.tell(EventKind::Created, &key);
                 } else {
                     self.core.ended(EventKind::Renewed, &old);
-                    self.spare_undelivered(before);
                 }
+                self.settle_before(before, now);
             }
             Op::Delete { key } => {
-                self.with(|work| work.base = None);
+                let (before, now) = self.with(|work| (work.base.take(), work.now(&self.core)));
                 pass_on(turn);
                 self.core.ended(EventKind::Ended, &key);
+                self.settle_before(before, now);
             }
         }
     }
@@ -247,18 +253,25 @@ impl Exchange {
         }
     }
 
-    /// After a repeated sign-in: leaves the session of the first one, which nobody came with, a window to
-    /// be presented in. Its response may still be on the way, and overtake this one.
-    fn spare_undelivered(&self, before: Option<Base>) {
-        let Some(Standing::Frozen { successor }) = before.map(|base| base.header.standing) else { return };
-        let core = Arc::clone(&self.core);
-        self.core.off_path.run(async move {
-            if core.policy.rules.spare_undelivered {
-                shorten_undelivered(&core, &successor).await;
-            } else {
-                drop(core.store.delete(&successor).await);
+    /// Settles what the record before the present one had left behind.
+    fn settle_before(&self, before: Option<Base>, now: Timestamp) {
+        match before.map(|base| base.header.standing) {
+            None | Some(Standing::Live) => {}
+            // Somebody came with its secret: this request.
+            Some(standing @ Standing::Undelivered { .. }) => end_origin(&self.core, standing, now),
+            // A repeated sign-in leaves the session of the first one, which nobody came with, a window to be
+            // presented in: its response may still be on the way, and overtake this one.
+            Some(Standing::Frozen { successor }) => {
+                let core = Arc::clone(&self.core);
+                self.core.off_path.run(async move {
+                    if core.policy.rules.spare_undelivered {
+                        shorten_undelivered(&core, &successor).await;
+                    } else {
+                        drop(core.store.delete(&successor).await);
+                    }
+                });
             }
-        });
+        }
     }
 }
 
@@ -273,7 +286,7 @@ async fn deliver(core: &Core, key: &StoreKey, seen: Version, written: &Written, 
 
 /// Ends the record that a change of privilege left behind, now that somebody came with its successor: at
 /// the end of its window.
-fn end_origin(core: &Core, standing: Standing, now: crate::time::Timestamp) {
+fn end_origin(core: &Core, standing: Standing, now: Timestamp) {
     let Standing::Undelivered { origin, window_ends } = standing else { return };
     let store = core.store.clone();
     core.off_path.run(async move {
