@@ -1,0 +1,94 @@
+//! Many requests of one session at once, on two processes where the store allows it.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use crate::site::Store;
+use crate::site::{Site, on_every_store, parallel};
+
+/// Long enough for two hundred handlers in a row on a slow machine.
+const PATIENT: &str = "--lock-wait 50";
+
+on_every_store! {
+    two_hundred_naive_increments_one_after_another_all_count
+    two_hundred_merged_increments_all_count
+    fifty_keys_set_at_once_are_all_kept
+    a_value_that_is_read_once_is_read_by_one_request
+    a_request_waits_for_the_one_before_it_and_sees_what_it_did
+    a_view_waits_for_nobody
+}
+
+fn two_hundred_naive_increments_one_after_another_all_count(store: Store) {
+    let site = Site::start(store, PATIENT);
+    count_to_two_hundred(&site, "/incr?sleep=5");
+}
+
+fn two_hundred_merged_increments_all_count(store: Store) {
+    let site = Site::start(store, "--concurrency merge");
+    count_to_two_hundred(&site, "/update?sleep=5");
+}
+
+fn count_to_two_hundred(site: &Site, path: &str) {
+    let mut browser = site.browser();
+    browser.visit("/set?k=begun&v=1");
+    let replies = parallel(200, |_| browser.ask(path));
+    let failed: Vec<_> = replies.iter().filter(|r| r.status != 200).map(|r| r.text()).collect();
+    assert_eq!(failed, [""; 0]);
+    assert_eq!(browser.visit("/get?k=n")["v"], 200);
+    assert!(replies.iter().all(|reply| reply.cookie().is_none()), "an unchanged secret is not sent again");
+}
+
+fn fifty_keys_set_at_once_are_all_kept(store: Store) {
+    for mode in ["exclusive", "merge"] {
+        let site = Site::start(store, &format!("{PATIENT} --concurrency {mode}"));
+        let mut browser = site.browser();
+        browser.visit("/set?k=begun&v=1");
+        let replies = parallel(50, |i| browser.ask(&format!("/set?k=key-{i}&v={i}&sleep=2")).status);
+        assert_eq!(replies, [200; 50], "{mode}");
+        let values = browser.visit("/get")["v"].clone();
+        for i in 0..50 {
+            assert_eq!(values[format!("key-{i}")], json!(i.to_string()), "{mode}");
+        }
+    }
+}
+
+fn a_value_that_is_read_once_is_read_by_one_request(store: Store) {
+    for mode in ["exclusive", "merge"] {
+        let site = Site::start(store, &format!("{PATIENT} --concurrency {mode}"));
+        let mut browser = site.browser();
+        browser.visit("/set?k=link&v=once");
+        let replies = parallel(20, |_| browser.ask("/take?k=link&sleep=2"));
+        let got = replies.iter().filter(|reply| reply.status == 200 && reply.json()["v"] == "once").count();
+        assert_eq!(got, 1, "{mode}");
+        let others: BTreeSet<_> = replies.iter().map(|reply| reply.status).collect();
+        assert!(others.is_subset(&BTreeSet::from([200, 409])), "{mode}: {others:?}");
+        assert_eq!(browser.visit("/has?k=link")["has"], false);
+    }
+}
+
+fn a_request_waits_for_the_one_before_it_and_sees_what_it_did(store: Store) {
+    let site = Site::start(store, PATIENT);
+    let mut browser = site.browser();
+    browser.visit("/set?k=begun&v=1");
+    let before = site.nodes[0].count("loaded");
+    let first = browser.send_to(0, "/incr?sleep=300", &[]);
+    site.nodes[0].await_events("loaded", before + 1);
+    let second = browser.ask("/incr").json();
+    assert_eq!(first.reply().unwrap().json()["n"], 1);
+    assert_eq!(second["n"], 2);
+    assert!(second["wait_ms"].as_f64().unwrap() > 100.0, "{second}");
+}
+
+fn a_view_waits_for_nobody(store: Store) {
+    let site = Site::start(store, PATIENT);
+    let mut browser = site.browser();
+    browser.visit("/set?k=a&v=1");
+    let before = site.nodes[0].count("loaded");
+    let held = browser.send_to(0, "/hold?ms=60000", &[]);
+    site.nodes[0].await_events("loaded", before + 1);
+    for _ in 0..4 {
+        assert_eq!(browser.ask("/view?k=a").json()["v"], "1");
+    }
+    drop(held);
+}

@@ -1,0 +1,91 @@
+//! `kill -9`: of a process that holds a session, and of one in the middle of its writes.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::http;
+use crate::site::{Site, Store, on_shared_stores};
+
+on_shared_stores! {
+    the_lease_of_a_killed_process_holds_others_up_for_a_second
+    a_killed_process_leaves_every_record_old_or_new
+}
+
+fn the_lease_of_a_killed_process_holds_others_up_for_a_second(store: Store) {
+    let mut site = Site::start(store, "--lease 1 --lease-max 60");
+    let mut browser = site.browser();
+    browser.visit("/incr");
+    let cookie = browser.cookie;
+    let before = site.nodes[0].count("loaded");
+    let headers = [("cookie", cookie.as_deref().unwrap())];
+    let held = http::send(site.nodes[0].address, "/hold?ms=60000", &headers).unwrap();
+    site.nodes[0].await_events("loaded", before + 1);
+    site.nodes[0].kill();
+    let killed = Instant::now();
+    let reply = http::send(site.nodes[1].address, "/incr", &headers).unwrap().reply().unwrap();
+    assert_eq!(reply.json()["n"], 2, "{}", reply.text());
+    assert!(killed.elapsed() < Duration::from_secs(3), "it waited for {:?}", killed.elapsed());
+    assert!(held.reply().is_err());
+}
+
+/// Every write sets two keys to the same number and a third to a text of changing length.
+fn a_killed_process_leaves_every_record_old_or_new(store: Store) {
+    const SESSIONS: usize = 4;
+    let mut site = Site::with_nodes(store, 2, "--lease 1 --concurrency merge");
+    let browsers: Vec<_> = (0..SESSIONS).map(|_| visited(&site)).collect();
+    let acknowledged: Vec<_> = (0..SESSIONS).map(|_| AtomicU64::new(0)).collect();
+    for round in 0..4_u64 {
+        let victim = site.nodes.len() - 1;
+        let address = site.nodes[victim].address;
+        std::thread::scope(|scope| {
+            for (cookie, acknowledged) in browsers.iter().zip(&acknowledged) {
+                scope.spawn(move || write_until_it_dies(address, cookie, acknowledged));
+            }
+            // In the middle of some hundred writes, at another moment in each round.
+            site.nodes[victim].await_events("committed", 150);
+            std::thread::sleep(Duration::from_micros(700 * round));
+            site.nodes[victim].kill();
+        });
+        for (cookie, acknowledged) in browsers.iter().zip(&acknowledged) {
+            let reply = http::send(site.nodes[0].address, "/get", &[("cookie", cookie)]).unwrap().reply();
+            let values = reply.unwrap().json()["v"].clone();
+            let (a, last) = (values["a"].as_u64().unwrap(), acknowledged.load(Ordering::Relaxed));
+            assert_eq!(values["a"], values["b"], "a torn record");
+            assert_eq!(values["text"], text(a), "a torn record");
+            assert!(a == last || a == last + 1, "{a} is there, {last} was acknowledged");
+            acknowledged.store(a, Ordering::Relaxed);
+        }
+        site.add_node();
+    }
+    assert_eq!(site.count("damaged_record"), 0);
+}
+
+fn visited(site: &Site) -> String {
+    let mut browser = site.browser();
+    browser.visit(&write(0));
+    browser.cookie.unwrap()
+}
+
+fn write_until_it_dies(address: std::net::SocketAddr, cookie: &str, acknowledged: &AtomicU64) {
+    loop {
+        let next = acknowledged.load(Ordering::Relaxed) + 1;
+        let sent = http::send(address, &write(next), &[("cookie", cookie)]);
+        match sent.and_then(http::Pending::reply) {
+            Ok(reply) if reply.status == 200 => acknowledged.store(next, Ordering::Relaxed),
+            Ok(reply) => panic!("{}", reply.text()),
+            Err(_) => return,
+        }
+    }
+}
+
+fn write(n: u64) -> String {
+    let values = serde_json::json!({ "a": n, "b": n, "text": text(n) });
+    format!("/set?all={}", http::escaped(&values.to_string()))
+}
+
+fn text(n: u64) -> Value {
+    let len = usize::try_from(n * 37 % 5_000).unwrap();
+    Value::String("x".repeat(len))
+}

@@ -1,0 +1,86 @@
+//! Rotation in time: under load, with lost responses, at the end of the window.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use crate::site::{Site, Store, on_every_store, parallel};
+
+/// A secret is due after a second, and its predecessor good for three more.
+const ROTATING: &str = "--rotate-every 1 --forward-window 3 --lock-wait 30";
+
+/// Longer than a secret is young.
+const DUE: Duration = Duration::from_millis(1_100);
+
+/// Longer than the window.
+const WINDOW: Duration = Duration::from_millis(3_200);
+
+on_every_store! {
+    fifty_requests_with_a_secret_that_is_due_get_one_successor
+    merged_requests_with_a_secret_that_is_due_get_one_successor
+    a_rotation_on_demand_forwards_the_old_cookie
+}
+
+fn fifty_requests_with_a_secret_that_is_due_get_one_successor(store: Store) {
+    storm(&Site::start(store, ROTATING));
+}
+
+fn merged_requests_with_a_secret_that_is_due_get_one_successor(store: Store) {
+    storm(&Site::start(store, &format!("{ROTATING} --concurrency merge")));
+}
+
+/// One wait serves two browsers: one that comes with the successor, and one that lost every response.
+fn storm(site: &Site) {
+    let (mut browser, mut unlucky) = (site.browser(), site.browser());
+    browser.visit("/set?k=who&v=browser");
+    unlucky.visit("/set?k=who&v=unlucky");
+    std::thread::sleep(DUE);
+    let old = browser.clone();
+    browser.cookie = Some(one_successor(&old));
+    let thrown_away = one_successor(&unlucky);
+    assert_ne!(thrown_away, browser.cookie.clone().unwrap());
+
+    // Within the window both are good, and nothing is sent for the successor.
+    let reply = browser.ask("/get?k=who");
+    assert_eq!((reply.json()["v"].as_str(), reply.cookie()), (Some("browser"), None));
+    let forwarded = old.ask("/get?k=who");
+    assert_eq!(forwarded.json()["v"], "browser");
+    assert_eq!(forwarded.cookie(), browser.cookie.as_deref());
+
+    std::thread::sleep(WINDOW);
+    assert_eq!(old.ask("/view?k=who").json()["v"], serde_json::Value::Null, "the window is over");
+    assert_eq!(browser.visit("/get?k=who")["v"], "browser");
+    let late = unlucky.open("/get?k=who");
+    assert_eq!(late.json()["v"], "unlucky", "a lost response signs nobody out");
+    assert_eq!(late.cookie(), Some(thrown_away.as_str()), "nobody mints a second successor");
+    assert_eq!(unlucky.visit("/get?k=who")["v"], "unlucky");
+}
+
+/// Sends fifty requests at once, all of which must be let in, and returns the only successor they were told.
+fn one_successor(browser: &crate::site::Browser<'_>) -> String {
+    let replies = parallel(50, |i| browser.ask(if i % 2 == 0 { "/get?k=who" } else { "/update" }));
+    for reply in &replies {
+        assert_eq!(reply.status, 200, "{}", reply.text());
+    }
+    let told: BTreeSet<&str> = replies.iter().filter_map(|reply| reply.cookie()).collect();
+    assert_eq!(told.len(), 1, "one successor");
+    assert!(!told.contains(browser.cookie.as_deref().unwrap()));
+    assert_eq!(browser.ask("/view?k=n").json()["v"], 25, "every increment counts");
+    told.into_iter().next().unwrap().to_owned()
+}
+
+fn a_rotation_on_demand_forwards_the_old_cookie(store: Store) {
+    let site = Site::start(store, "");
+    let mut browser = site.browser();
+    browser.visit("/set?k=who&v=me");
+    let old = browser.clone();
+    browser.visit("/regenerate");
+    assert_ne!(browser.cookie, old.cookie);
+    let forwarded = old.ask("/get?k=who");
+    assert_eq!((forwarded.json()["v"].as_str(), forwarded.cookie()), (Some("me"), browser.cookie.as_deref()));
+
+    let before = browser.clone();
+    browser.visit("/regenerate?destroy=1");
+    let left = before.ask("/get?k=who");
+    assert_eq!(left.cookie(), None, "who held a cookie before is not told the new one");
+    assert_eq!(browser.visit("/get?k=who")["v"], "me");
+}
