@@ -1,4 +1,4 @@
-// Draws a storm: a row for each request, from left to right the time it took.
+// Draws a storm: a row for each request, from left to right. The thin line is the network, the bar is the server.
 const SVG = "http://www.w3.org/2000/svg";
 const WIDTH = 880;
 const ROW = 8;
@@ -14,15 +14,15 @@ const shape = (name, attributes, text) => {
 /** Makes the picture. Requests are in the order in which the server got them. */
 const picture = (requests) => {
   const rows = requests
-    .map((request) => ({ ...request, start: Math.max(0, request.end - request.took) }))
-    .toSorted((one, other) => one.start - other.start);
+    .map((request) => ({ ...request, start: Math.max(0, request.end - request.all) }))
+    .toSorted((one, other) => one.start + one.arrived - other.start - other.arrived);
   const last = Math.max(...rows.map((row) => row.end), 1);
   const x = (time) => 4 + (time / last) * (WIDTH - 16);
   const bottom = TOP + rows.length * ROW;
 
   const svg = shape("svg", { viewBox: `0 0 ${WIDTH} ${bottom + 20}`, role: "img", "aria-labelledby": "says" });
   const step = last > 2400 ? 500 : last > 900 ? 250 : 100;
-  for (let time = 0; time <= last; time += step) {
+  for (let time = 0; x(time) < WIDTH - 40; time += step) {
     svg.append(shape("line", { class: "tick", x1: x(time), x2: x(time), y1: TOP - 6, y2: bottom }));
     svg.append(shape("text", { x: x(time), y: bottom + 15 }, `${time} ms`));
   }
@@ -39,9 +39,11 @@ const picture = (requests) => {
     const y = TOP + index * ROW;
     const group = shape("g", { class: row.frame ? "frame" : "fetch" });
     group.append(shape("title", {}, `Request ${row.number}: ${row.fate}`));
-    const width = Math.max(2, x(row.end) - x(row.start));
-    group.append(shape("rect", { class: `bar ${row.fate}`, x: x(row.start), y: y + 1, width, height: ROW - 3, rx: 1.5 }));
-    if (row.cookie) group.append(shape("circle", { class: "cookie", cx: x(row.end), cy: y + ROW / 2 - 0.5, r: 3 }));
+    const middle = y + ROW / 2 - 0.5;
+    group.append(shape("line", { class: `way ${row.fate}`, x1: x(row.start), x2: x(row.end), y1: middle, y2: middle }));
+    const width = Math.max(4, x(row.start + row.left) - x(row.start + row.arrived));
+    group.append(shape("rect", { class: `bar ${row.fate}`, x: x(row.start + row.arrived), y: y + 1, width, height: ROW - 3, rx: 1.5 }));
+    if (row.cookie) group.append(shape("circle", { class: "cookie", cx: x(row.end), cy: middle, r: 3 }));
     svg.append(group);
   });
   return svg;

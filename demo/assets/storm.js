@@ -1,7 +1,7 @@
 // Fires requests at a session of the storm's own, notes what became of each, and has it drawn.
 //
 // Cookies are out of a script's sight, as they should be. The server says beside each response how long it
-// took, its status, and a few digits that tell one cookie from another (Server-Timing).
+// was under way, its status, and a few digits that tell one cookie from another (Server-Timing).
 const REQUESTS = 48;
 const EVERY_NTH_IS_A_FRAME = 4;
 
@@ -16,7 +16,8 @@ const weather = () => {
 
 const reported = (timings) => {
   const of = (name) => timings.find((timing) => timing.name === name);
-  return { took: of("server")?.duration ?? 0, status: Number(of("status")?.description), cookie: of("cookie")?.description };
+  const [arrived, left, all] = ["arrived", "left", "all"].map((name) => of(name)?.duration ?? 0);
+  return { arrived, left, all, status: Number(of("status")?.description), cookie: of("cookie")?.description };
 };
 
 /** Reads the header as the browser does for pages. */

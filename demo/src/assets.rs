@@ -11,7 +11,7 @@ pub(crate) fn routes() -> Router {
     let files = [
         ("/assets/site.css", CSS, include_str!("../assets/site.css")),
         ("/assets/icon.svg", "image/svg+xml", include_str!("../assets/icon.svg")),
-        ("/assets/fresh.js", SCRIPT, include_str!("../assets/fresh.js")),
+        ("/assets/page.js", SCRIPT, include_str!("../assets/page.js")),
         ("/assets/code.js", SCRIPT, include_str!("../assets/code.js")),
         ("/assets/live.js", SCRIPT, include_str!("../assets/live.js")),
         ("/assets/storm.js", SCRIPT, include_str!("../assets/storm.js")),

@@ -47,7 +47,7 @@ pub struct Page {
     pub(crate) here: &'static Stop,
     pub(crate) user: Option<&'static User>,
     pub(crate) notice: Option<String>,
-    pub(crate) csrf: String,
+    session: Session,
     pub(crate) facts: Option<Facts>,
 }
 
@@ -82,10 +82,16 @@ impl Page {
             user: session.user().and_then(|id| User::find(&id)),
             // A flash value is there for one page. A reload of that page does not show it again.
             notice: session.flash_get(NOTICE)?,
-            // Each form on the page carries it. A visitor without a session gets one with this call.
-            csrf: session.csrf_token()?,
             facts: session.metadata().map(Facts::from),
+            session: session.clone(),
         })
+    }
+
+    /// Returns a token for a form: `form.rs` asks for it when the form comes back.
+    ///
+    /// It belongs to a session, so a visitor who has none gets one. A page without a form makes none.
+    pub(crate) fn csrf(&self) -> steadfast::Result<String> {
+        self.session.csrf_token()
     }
 }
 
@@ -188,11 +194,13 @@ pub(crate) async fn nothing_here() -> Response {
 ///
 /// A handler's response says "saved". If the session could not be written, the layer does not let it out.
 pub(crate) async fn explain_failed_commits(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    match response.extensions_mut().remove::<CommitError>() {
-        Some(CommitError(error)) => failure(error.kind()),
-        None => response,
-    }
+    let (mut parts, body) = next.run(request).await.into_parts();
+    let Some(CommitError(error)) = parts.extensions.remove() else {
+        return Response::from_parts(parts, body);
+    };
+    let mut page = failure(error.kind());
+    page.headers_mut().extend(parts.headers);
+    page
 }
 
 /// Nothing but this site's own files, and no page of it in anybody's frame.

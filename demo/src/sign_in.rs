@@ -103,7 +103,7 @@ pub(crate) async fn sign_out(session: Session, _: Posted<JustAButton>) -> Answer
     // running brings it back.
     session.logout()?;
     // What is set after that begins a fresh session. The browser gets another cookie with it, and that is
-    // what makes Chromium forget the pages it has kept for the back button; `assets/fresh.js` does it for
+    // what makes Chromium forget the pages it has kept for the back button; `assets/page.js` does it for
     // the others. (`Clear-Site-Data: "cache"` would be the header for it, but it does not promise to cover
     // those pages, is ignored on plain HTTP, and holds Chromium up for seconds.)
     redirect_with(&session, "You are signed out. The back button shows nothing of yours.", HOME)

@@ -197,18 +197,21 @@ async fn result(session: SessionView) -> Result<Json<Outcome>, Error> {
 }
 
 /// Plays a network that takes its time, outside of the session layer; and tells the page what it can't see:
-/// how long the server had the request, and which cookie the response sets. Scripts can't read cookies.
+/// how long a request was on its way and at the server, and which cookie the response sets. Scripts can't read cookies.
 async fn network(request: Request, next: Next) -> Response {
-    tokio::time::sleep(a_while(NETWORK)).await;
     let began = Instant::now();
+    tokio::time::sleep(a_while(NETWORK)).await;
+    let arrived = began.elapsed().as_millis();
     let mut response = next.run(request).await;
-    let took = began.elapsed();
+    let left = began.elapsed().as_millis();
     tokio::time::sleep(a_while(NETWORK)).await;
 
-    let cookie = fingerprint(response.headers());
-    let status = response.status().as_u16();
-    let report =
-        format!("server;dur={}, status;desc=\"{status}\", cookie;desc=\"{cookie}\"", took.as_millis());
+    let report = format!(
+        "arrived;dur={arrived}, left;dur={left}, all;dur={}, status;desc=\"{}\", cookie;desc=\"{}\"",
+        began.elapsed().as_millis(),
+        response.status().as_u16(),
+        fingerprint(response.headers()),
+    );
     let report = HeaderValue::try_from(report).expect("numbers and hexadecimal digits are fit for a header");
     let headers = response.headers_mut();
     headers.insert("server-timing", report);

@@ -3,3 +3,8 @@
 addEventListener("pageshow", (event) => {
   if (event.persisted) location.reload();
 });
+
+// On a narrow screen the tour is one line that scrolls: it begins where the visitor is.
+const here = document.querySelector("nav [aria-current]");
+const tour = here?.closest("nav");
+if (tour) tour.scrollLeft = here.offsetLeft - tour.offsetLeft - 20;
