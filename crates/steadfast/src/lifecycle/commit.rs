@@ -11,9 +11,10 @@ use super::prepare::{Afterwards, Fresh, Op, Prepared, Written};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::EventKind;
 use crate::plan::{Admission, Fate, Opened, Rotation, StoreOp};
-use crate::record::{self, Standing};
+use crate::record::Standing;
 use crate::store::{
-    Created, Found, LeaseEnd, Loaded, Predecessor, Record, Replaced, Store as _, StoreKey, Updated, Version,
+    Created, Found, LeaseEnd, LeaseToken, Predecessor, Record, Replaced, Store as _, StoreKey, Updated,
+    Version,
 };
 use crate::time::Timestamp;
 
@@ -73,12 +74,13 @@ impl Exchange {
                     return Ok(());
                 }
                 Sent::KeyTaken => self.with(|work| work.reserved = None),
-                Sent::Gone if self.with(|work| work.wants_end()) => {
-                    self.settle(prepared, began);
-                    return Ok(());
-                }
-                // What starts after an end does not need the old session to be there.
-                Sent::Gone if self.with(|work| work.state.fate == Fate::End) => {
+                Sent::Gone if self.with(|work| work.has_ended(&self.core)) => {
+                    if !self.with(|work| work.state.is_written()) {
+                        // Whoever ended it removes the cookie; by now there may be another one.
+                        self.settle(Prepared { cookie: None, ..prepared }, began);
+                        return Ok(());
+                    }
+                    // What starts after an end does not need the old session to be there.
                     self.with(|work| work.base = None);
                 }
                 Sent::Gone => return Err(missing()),
@@ -114,11 +116,7 @@ impl Exchange {
                     Replaced::IdTaken => Sent::KeyTaken,
                 })
             }
-            Op::Delete { key } => {
-                // Whether it was there or not, it is not there now.
-                let _ = store.delete(key).await?;
-                Ok(Sent::Done)
-            }
+            Op::End { key, seen, ended } => self.send_end(key, *seen, ended).await,
         }
     }
 
@@ -133,6 +131,18 @@ impl Exchange {
                 Created::IdTaken => Ok(Sent::Conflict),
             },
         }
+    }
+
+    async fn send_end(&self, key: &StoreKey, seen: Version, ended: &Record) -> Result<Sent> {
+        if !self.core.policy.rules.conditional_end {
+            return Ok(Sent::Done);
+        }
+        let lease = self.with(|work| work.lease()).map_or(LeaseEnd::None, LeaseEnd::Release);
+        Ok(match self.core.store.update(key, seen, ended, lease).await? {
+            Updated::Stored => Sent::Done,
+            Updated::Stale => Sent::Conflict,
+            Updated::Missing => Sent::Gone,
+        })
     }
 
     /// Waits, for a moment, until the merged requests of this node that met a conflict before are done.
@@ -172,25 +182,43 @@ impl Exchange {
                 self.with(|work| work.go_on_from(new, &self.core));
             }
             Op::Update { key, written, .. } => self.settle_update(key, kind, written, turn, began),
-            Op::Replace { old, new, .. } => {
-                let (key, now) = (new.key, new.written.header.seen_at);
-                let before = self.with(|work| work.go_on_from(new, &self.core));
-                pass_on(turn);
-                if kind == StoreOp::DeleteAndCreate {
-                    self.core.ended(EventKind::Ended, &old);
-                    self.core.observer.tell(EventKind::Created, &key);
-                } else {
-                    self.core.ended(EventKind::Renewed, &old);
-                }
-                self.settle_before(before, now);
-            }
-            Op::Delete { key } => {
-                let (before, now) = self.with(|work| (work.base.take(), work.now(&self.core)));
-                pass_on(turn);
-                self.core.ended(EventKind::Ended, &key);
-                self.settle_before(before, now);
+            Op::Replace { old, new, .. } => self.settle_replace(old, new, kind, turn),
+            Op::End { key, .. } => {
+                let before = self.with(|work| work.base.take());
+                self.settle_end(key, before, turn);
             }
         }
+    }
+
+    fn settle_replace(&self, old: StoreKey, new: Fresh, kind: StoreOp, turn: Option<Turn>) {
+        let key = new.key;
+        let before = self.with(|work| work.go_on_from(new, &self.core));
+        pass_on(turn);
+        let standing = before.as_ref().map(|base| base.header.standing);
+        if kind == StoreOp::DeleteAndCreate {
+            end_origin_now(&self.core, standing);
+            self.core.ended(EventKind::Ended, &old);
+            self.core.observer.tell(EventKind::Created, &key);
+        } else {
+            // The first to come with a key may have moved on to the next one.
+            if let Some((standing, base)) = standing.zip(before) {
+                end_origin(&self.core, standing, base.found.now);
+            }
+            self.core.ended(EventKind::Renewed, &old);
+            self.drop_undelivered(standing);
+        }
+    }
+
+    /// Deletes what the session left behind, and then passes the turn on.
+    fn settle_end(&self, key: StoreKey, before: Option<Base>, turn: Option<Turn>) {
+        let store = self.core.store.clone();
+        end_origin_now(&self.core, before.map(|base| base.header.standing));
+        self.core.off_path.run(async move {
+            // It opens nothing any more; should the deletion fail, the purge does it.
+            drop(store.delete(&key).await);
+        });
+        pass_on(turn);
+        self.core.ended(EventKind::Ended, &key);
     }
 
     fn settle_update(
@@ -253,24 +281,13 @@ impl Exchange {
         }
     }
 
-    /// Settles what the record before the present one had left behind.
-    fn settle_before(&self, before: Option<Base>, now: Timestamp) {
-        match before.map(|base| base.header.standing) {
-            None | Some(Standing::Live) => {}
-            // Somebody came with its secret: this request.
-            Some(standing @ Standing::Undelivered { .. }) => end_origin(&self.core, standing, now),
-            // A repeated sign-in leaves the session of the first one, which nobody came with, a window to be
-            // presented in: its response may still be on the way, and overtake this one.
-            Some(Standing::Frozen { successor }) => {
-                let core = Arc::clone(&self.core);
-                self.core.off_path.run(async move {
-                    if core.policy.rules.spare_undelivered {
-                        shorten_undelivered(&core, &successor).await;
-                    } else {
-                        drop(core.store.delete(&successor).await);
-                    }
-                });
-            }
+    /// After a repeated sign-in, the session of the first one is left alone: its response may still be on
+    /// the way, or with the browser already, where it may overtake this one.
+    fn drop_undelivered(&self, before: Option<Standing>) {
+        let Some(Standing::Frozen { successor }) = before else { return };
+        if !self.core.policy.rules.spare_undelivered {
+            let store = self.core.store.clone();
+            self.core.off_path.run(async move { drop(store.delete(&successor).await) });
         }
     }
 }
@@ -298,17 +315,11 @@ fn end_origin(core: &Core, standing: Standing, now: Timestamp) {
     });
 }
 
-async fn shorten_undelivered(core: &Core, key: &StoreKey) {
-    let Ok(Loaded::Found(found)) = core.store.load(key).await else { return };
-    let Ok(contents) = record::decode(&found.record.payload) else { return };
-    if !matches!(contents.header.standing, Standing::Undelivered { .. }) {
-        return;
-    }
-    let seen = found.record.version;
-    let expires_at = found.record.expires_at.min(found.now + core.policy.forward_window);
-    let record = Record { version: Version::fresh(), expires_at, ..found.record };
-    // If somebody came with it meanwhile, it stays as it is.
-    drop(core.store.update(key, seen, &record, LeaseEnd::None).await);
+/// Ends the record that a change of privilege left behind, now that the session itself has ended.
+fn end_origin_now(core: &Core, standing: Option<Standing>) {
+    let Some(Standing::Undelivered { origin, .. }) = standing else { return };
+    let store = core.store.clone();
+    core.off_path.run(async move { drop(store.delete(&origin).await) });
 }
 
 /// Passes a turn on after a store call that ended its lease.
@@ -327,6 +338,11 @@ impl Work {
             Some(lease) => LeaseEnd::Renew(lease),
             None => LeaseEnd::Release(held.token),
         }
+    }
+
+    /// The lease that this request holds.
+    fn lease(&self) -> Option<LeaseToken> {
+        self.turn.as_ref()?.lease().map(|held| held.token)
     }
 
     fn rebase(&mut self, again: Again, rules: crate::rules::Rules) -> Result<()> {
