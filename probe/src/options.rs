@@ -239,7 +239,7 @@ mod tests {
         refused(&["--regenerate-destroy"], "`--regenerate-destroy` is refused");
         refused(&["--listen", "0.0.0.0:80"], "loopback only");
         refused(&["--workers", "0"], "0 is not in 1..=1024");
-        refused(&["--lease", "-1"], "--lease");
+        refused(&["--lease=-1"], "--lease");
         refused(&["--idle", "2", "--absolute", "1"], "`idle_timeout` (2s) is longer than");
     }
 
