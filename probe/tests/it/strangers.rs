@@ -56,7 +56,7 @@ fn cookies_of_any_shape_do_no_harm(store: Store) {
     let (name, token) = browser.cookie.as_deref().unwrap().split_once('=').unwrap();
     let shapes = [
         format!("{name}="),
-        format!("{name}"),
+        name.to_owned(),
         format!("{name}={}", "A".repeat(60_000)),
         format!("{name}={token}A"),
         format!("{name}={}", &token[..token.len() - 1]),
