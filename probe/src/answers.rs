@@ -50,23 +50,20 @@ impl IntoResponse for Fault {
                 let body = json!({ "error": "bad_parameter", "message": why });
                 (StatusCode::BAD_REQUEST, Json(body)).into_response()
             }
+            // The status and the headers are those that an application gets by default.
             Self::Session(error) => {
-                let body = explain(&error);
-                // The status and the headers are those that an application gets by default.
-                with_body(error.into_response(), body)
+                let explanation = explain(&error);
+                with_body(&error.into_response(), explanation)
             }
         }
     }
 }
 
-/// Explains a failed commit, which the layer answers without words, and a panic.
+/// Explains a failed commit, which the layer answers without words.
 pub(crate) async fn explain_failures(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     match response.extensions().get::<CommitError>() {
-        Some(CommitError(error)) => {
-            let body = explain(error);
-            with_body(response, body)
-        }
+        Some(CommitError(error)) => with_body(&response, explain(error)),
         None => response,
     }
 }
@@ -77,13 +74,13 @@ pub(crate) fn panicked() -> Response {
     (StatusCode::INTERNAL_SERVER_ERROR, Json(body)).into_response()
 }
 
-fn explain(error: &Error) -> serde_json::Value {
-    json!({ "error": error.kind().as_str(), "message": chain(error).to_string() })
+fn explain(error: &Error) -> Json<serde_json::Value> {
+    Json(json!({ "error": error.kind().as_str(), "message": chain(error).to_string() }))
 }
 
 /// Puts another body behind a response's head.
-fn with_body(response: Response, body: serde_json::Value) -> Response {
-    let mut explained = Json(body).into_response();
+fn with_body(response: &Response, body: Json<serde_json::Value>) -> Response {
+    let mut explained = body.into_response();
     *explained.status_mut() = response.status();
     for (name, value) in response.headers() {
         if name != axum::http::header::CONTENT_TYPE && name != axum::http::header::CONTENT_LENGTH {

@@ -110,6 +110,9 @@ enum Mode {
     Merge,
 }
 
+/// A setting that is a length of time.
+type SetTime = fn(PolicyBuilder, Duration) -> PolicyBuilder;
+
 /// What sessions are to be made of.
 #[derive(Debug)]
 pub(crate) struct Chosen {
@@ -169,7 +172,7 @@ impl Options {
     }
 
     fn apply_times(&self, mut builder: PolicyBuilder) -> PolicyBuilder {
-        let times: [(Option<Duration>, fn(PolicyBuilder, Duration) -> PolicyBuilder); 6] = [
+        let times: [(Option<Duration>, SetTime); 6] = [
             (self.idle, PolicyBuilder::idle_timeout),
             (self.absolute, PolicyBuilder::absolute_timeout),
             (self.forward_window, PolicyBuilder::forward_window),
@@ -239,7 +242,7 @@ mod tests {
         refused(&["--regenerate-destroy"], "`--regenerate-destroy` is refused");
         refused(&["--listen", "0.0.0.0:80"], "loopback only");
         refused(&["--workers", "0"], "0 is not in 1..=1024");
-        refused(&["--lease", "-1"], "--lease");
+        refused(&["--lease=-1"], "--lease");
         refused(&["--idle", "2", "--absolute", "1"], "`idle_timeout` (2s) is longer than");
     }
 

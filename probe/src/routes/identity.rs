@@ -35,9 +35,9 @@ pub(super) fn routes() -> Router<Node> {
 async fn regenerate(open: Open) -> Answer {
     open.sleep().await?;
     if open.query.is_on("destroy") {
-        open.session.rotate()?
+        open.session.rotate()?;
     } else {
-        open.session.rotate_secret()?
+        open.session.rotate_secret()?;
     }
     ok()
 }

@@ -29,28 +29,22 @@ pub(super) fn routes() -> Router<Node> {
 }
 
 async fn meta(State(node): State<Node>, View { session, .. }: View) -> Answer {
-    let policy = node.sessions.policy();
-    let mut meta = json!({
+    let (policy, known) = (node.sessions.policy(), session.metadata());
+    let of = |show: fn(&Metadata) -> Value| known.as_ref().map_or(Value::Null, show);
+    answer(json!({
+        "tag": of(|known| json!(known.tag)),
+        "created_at": of(|known| seconds(known.created_at)),
+        "last_active": of(|known| seconds(known.last_active)),
+        "expires_at": of(|known| seconds(known.expires_at)),
+        "absolute_expires_at": of(|known| seconds(known.absolute_expires_at)),
+        "rotated_at": of(|known| seconds(known.rotated_at)),
         "driver": node.sessions.driver(),
         "layout": node.layout,
         "concurrency": policy.concurrency().as_str(),
         "node": policy.node(),
-    });
-    let of_session = session.metadata();
-    meta["tag"] = json!(of_session.as_ref().map(|known| &known.tag));
-    let times: [(&str, fn(&Metadata) -> steadfast::Timestamp); 5] = [
-        ("created_at", |known| known.created_at),
-        ("last_active", |known| known.last_active),
-        ("expires_at", |known| known.expires_at),
-        ("absolute_expires_at", |known| known.absolute_expires_at),
-        ("rotated_at", |known| known.rotated_at),
-    ];
-    for (name, time) in times {
-        meta[name] = of_session.as_ref().map_or(Value::Null, |known| seconds(time(known)));
-    }
-    meta["persistent"] = json!(of_session.as_ref().map(|known| known.persistent));
-    meta["user"] = json!(of_session.and_then(|known| known.user));
-    answer(meta)
+        "persistent": of(|known| json!(known.persistent)),
+        "user": of(|known| json!(known.user)),
+    }))
 }
 
 /// Shows the session as it is stored: a view ages no flash.

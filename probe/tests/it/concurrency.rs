@@ -39,6 +39,24 @@ fn count_to_two_hundred(site: &Site, path: &str) {
     assert!(replies.iter().all(|reply| reply.cookie().is_none()), "an unchanged secret is not sent again");
 }
 
+#[test]
+fn increments_all_count_with_every_option_of_the_drivers() {
+    let options = [
+        (Store::Files, "durability=fsync"),
+        (Store::Files, "io=pool"),
+        (Store::Files, "durability=fsync&io=pool"),
+        (Store::Sqlite, "durability=fsync"),
+    ];
+    for (store, options) in options {
+        let site = Site::with_options(store, options, PATIENT);
+        let mut browser = site.browser();
+        browser.visit("/incr");
+        let replies = parallel(40, |i| browser.ask(if i % 2 == 0 { "/incr" } else { "/update" }).status);
+        assert_eq!(replies, [200; 40], "{store:?} {options}");
+        assert_eq!(browser.visit("/get?k=n")["v"], 41, "{store:?} {options}");
+    }
+}
+
 fn fifty_keys_set_at_once_are_all_kept(store: Store) {
     for mode in ["exclusive", "merge"] {
         let site = Site::start(store, &format!("{PATIENT} --concurrency {mode}"));

@@ -2,6 +2,7 @@
 //!
 //! Clocks are real here. A test waits for an event where there is one, and for time only where the time
 //! itself is what it is about: the age of a secret, the end of a window, a lease, or a lifetime.
+#![expect(clippy::unwrap_used, reason = "a helper of tests fails like a test")]
 
 mod http;
 mod process;

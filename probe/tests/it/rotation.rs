@@ -1,7 +1,9 @@
 //! Rotation in time: under load, with lost responses, at the end of the window.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::site::{Site, Store, on_every_store, parallel};
 
@@ -18,6 +20,7 @@ on_every_store! {
     fifty_requests_with_a_secret_that_is_due_get_one_successor
     merged_requests_with_a_secret_that_is_due_get_one_successor
     a_rotation_on_demand_forwards_the_old_cookie
+    a_busy_browser_is_never_signed_out_however_its_responses_come
 }
 
 fn fifty_requests_with_a_secret_that_is_due_get_one_successor(store: Store) {
@@ -83,4 +86,39 @@ fn a_rotation_on_demand_forwards_the_old_cookie(store: Store) {
     let left = before.ask("/get?k=who");
     assert_eq!(left.cookie(), None, "who held a cookie before is not told the new one");
     assert_eq!(browser.visit("/get?k=who")["v"], "me");
+}
+
+/// Eight tabs share one cookie, which is replaced all the time; every fifth response is lost.
+fn a_busy_browser_is_never_signed_out_however_its_responses_come(store: Store) {
+    let arguments = "--rotate-every 0.1 --forward-window 0.4 --concurrency merge --lock-wait 30";
+    let site = Site::start(store, arguments);
+    let mut first = site.browser();
+    first.visit("/login?u=alice");
+    let jar = Mutex::new(first);
+    let counted = AtomicUsize::new(0);
+    // Long enough for several secrets to come and go, by the machine's clock.
+    let ends = Instant::now() + Duration::from_millis(2_500);
+    parallel(8, |tab| {
+        for turn in tab.. {
+            if Instant::now() > ends {
+                return;
+            }
+            let browser = jar.lock().unwrap().clone();
+            let counts = turn % 3 == 0;
+            let reply = browser.ask(if counts { "/update" } else { "/whoami" });
+            assert_eq!(reply.status, 200, "{}", reply.text());
+            if counts {
+                counted.fetch_add(1, Ordering::Relaxed);
+            } else {
+                assert_eq!(reply.json()["user"], "alice");
+            }
+            if turn % 5 != 0 {
+                jar.lock().unwrap().keep(&reply);
+            }
+        }
+    });
+    let mut browser = jar.into_inner().unwrap();
+    assert_eq!(browser.visit("/whoami")["user"], "alice");
+    assert_eq!(browser.visit("/get?k=n")["v"], counted.into_inner());
+    assert!(site.count("rotated") > 2, "{} rotations", site.count("rotated"));
 }

@@ -67,8 +67,19 @@ impl Site {
 
     pub(crate) fn with_nodes(store: Store, nodes: usize, arguments: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let store_arguments = ["--store".to_owned(), store.dsn(dir.path())];
-        let arguments = store_arguments.into_iter().chain(arguments.split_whitespace().map(str::to_owned));
+        let dsn = store.dsn(dir.path());
+        Self::on(dir, &dsn, nodes, arguments)
+    }
+
+    /// Starts two nodes on a store with options in its connection string.
+    pub(crate) fn with_options(store: Store, options: &str, arguments: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let dsn = format!("{}?{options}", store.dsn(dir.path()));
+        Self::on(dir, &dsn, 2, arguments)
+    }
+
+    fn on(dir: TempDir, dsn: &str, nodes: usize, arguments: &str) -> Self {
+        let arguments = ["--store", dsn].into_iter().chain(arguments.split_whitespace()).map(str::to_owned);
         let mut site = Self {
             arguments: arguments.collect(),
             dir,

@@ -32,8 +32,8 @@ fn neither_keys_nor_values_nor_users_are_told(store: Store) {
     }
     let mut browser = site.browser();
     browser.visit("/login?u=u-s-e-r");
-    browser.visit("/set?k=k-e-y&v=v-a-l-u-e");
     browser.visit("/flash?k=k-e-y&v=v-a-l-u-e");
+    browser.visit("/set?k=k-e-y&v=v-a-l-u-e");
     for path in
         ["/incr?k=k-e-y", "/push?k=k-e-y&v=v-a-l-u-e", "/panic", "/set?k=k-e-y&v=v-a-l-u-e&rep=2000000"]
     {

@@ -70,6 +70,26 @@ fn a_directory_that_may_not_be_written_is_a_typed_error_and_nothing_is_lost(stor
     assert_eq!(get(&probe, "/get", &cookie).json()["v"], json!({ "a": "1", "c": "3" }));
 }
 
+#[test]
+fn a_session_file_that_may_not_be_opened_is_a_typed_error_and_nothing_is_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    fs::create_dir(&home).unwrap();
+    let probe = start_as_nobody(dir.path(), &home, &Store::Files.dsn(&home));
+    let begun = http::send(probe.address, "/set?k=a&v=1", &[]).unwrap().reply().unwrap();
+    let cookie = begun.cookie().unwrap().to_owned();
+    let raw = get(&probe, "/raw", &cookie).body;
+    let file = files_with(&home, &raw).remove(0);
+    fs::set_permissions(&file, Permissions::from_mode(0o000)).unwrap();
+    for path in ["/get", "/view", "/incr", "/set?k=a&v=2", "/destroy"] {
+        let refused = get(&probe, path, &cookie);
+        assert_eq!((refused.status, refused.error().as_str()), (503, "unavailable"), "{path}");
+        assert_eq!((refused.cookie(), refused.header("retry-after")), (None, Some("1")), "{path}");
+    }
+    fs::set_permissions(&file, Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(get(&probe, "/get", &cookie).json()["v"], json!({ "a": "1" }));
+}
+
 /// Starts a probe whom permissions mean something, from a copy that it can read.
 fn start_as_nobody(outputs: &Path, home: &Path, dsn: &str) -> Probe {
     if fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) != 0) {
@@ -104,8 +124,9 @@ fn a_damaged_session_file_is_kept_aside_and_the_visitor_begins_anew() {
     browser.visit("/set?k=a&v=1");
     other.visit("/set?k=a&v=2");
     let raw = browser.ask("/raw").body;
-    let damaged = damage(&site.dir.path().join("sessions"), &raw);
-    assert_eq!(damaged, 1, "one file holds the record");
+    let files = files_with(&site.dir.path().join("sessions"), &raw);
+    assert_eq!(files.len(), 1, "one file holds the record");
+    damage(&files[0], &raw);
     let reply = browser.open("/get?k=a");
     assert_eq!((reply.status, reply.json()["v"].clone()), (200, Value::Null), "{}", reply.text());
     assert_eq!(site.count("damaged_record"), 1);
@@ -114,23 +135,30 @@ fn a_damaged_session_file_is_kept_aside_and_the_visitor_begins_anew() {
     assert_eq!(other.visit("/get?k=a")["v"], "2", "others are not concerned");
 }
 
-/// Changes a byte of the record in every file that holds it, and returns how many there are.
-fn damage(dir: &Path, record: &[u8]) -> usize {
-    let mut count = 0;
+/// Returns the files that hold a record.
+fn files_with(dir: &Path, record: &[u8]) -> Vec<PathBuf> {
+    let mut found = Vec::new();
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
-            count += damage(&path, record);
-            continue;
-        }
-        let mut bytes = fs::read(&path).unwrap();
-        if let Some(at) = bytes.windows(record.len()).position(|window| window == record) {
-            bytes[at + record.len() / 2] ^= 1;
-            fs::write(&path, bytes).unwrap();
-            count += 1;
+            found.extend(files_with(&path, record));
+        } else if position(&fs::read(&path).unwrap(), record).is_some() {
+            found.push(path);
         }
     }
-    count
+    found
+}
+
+/// Changes a bit in the middle of a record.
+fn damage(file: &Path, record: &[u8]) {
+    let mut bytes = fs::read(file).unwrap();
+    let at = position(&bytes, record).unwrap();
+    bytes[at + record.len() / 2] ^= 1;
+    fs::write(file, bytes).unwrap();
+}
+
+fn position(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    bytes.windows(part.len()).position(|window| window == part)
 }
 
 #[test]

@@ -208,10 +208,14 @@ impl Exchange {
         loop {
             let lease_token = turn.lease().map_or_else(LeaseToken::fresh, |held| held.token);
             let lease = Lease { token: lease_token, ttl: self.core.policy.lease };
+            turn.ask(lease_token);
             let acquired = match self.core.store.acquire(&key, lease).await {
                 Err(error) => return self.acquire_failed(&turn, &key, lease_token, error).await,
                 Ok(acquired) => acquired,
             };
+            if !matches!(acquired, Acquired::Held(_)) {
+                turn.was_denied();
+            }
             match acquired {
                 Acquired::Missing => return Ok(None),
                 Acquired::Held(found) => {

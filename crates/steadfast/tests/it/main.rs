@@ -4,6 +4,7 @@
 mod faulty;
 #[cfg(all(unix, feature = "files"))]
 mod files;
+mod leases;
 mod life;
 mod memory;
 mod site;
