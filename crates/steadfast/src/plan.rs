@@ -14,7 +14,7 @@ use crate::time::Timestamp;
 use crate::token::{Secret, SecretDigest};
 
 /// How a request that presented a secret stands to the record.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Admission {
     /// It came with the present secret.
     Current {
@@ -47,7 +47,7 @@ pub(crate) fn admit(header: &Header, presented: &SecretDigest, now: Timestamp, r
 }
 
 /// What came in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Opened {
     /// No session: no cookie, or one that opens nothing.
     Stranger,
@@ -62,7 +62,7 @@ pub(crate) enum Opened {
 }
 
 /// Whether a secret may be replaced in time.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Rotation {
     /// Its predecessor is still good, so it stays: only one step back is ever honoured.
     Barred,
@@ -125,7 +125,7 @@ pub(crate) enum StoreOp {
     Freeze,
     /// A new record is stored in place of the one that the frozen record names.
     Succeed,
-    /// The record is deleted.
+    /// The record is ended over the version that was read, and deleted.
     Delete,
     /// The record is deleted, and a new one stored.
     DeleteAndCreate,
@@ -149,8 +149,8 @@ pub(crate) enum CookieOp {
     None,
     /// Sends the token of a new record.
     Issue,
-    /// Sends the new secret of this record, unless the head leaves after the predecessor's window:
-    /// by then a later secret may be with the browser already.
+    /// Sends the new secret of this record, unless the head leaves too late in the predecessor's window:
+    /// by the time it arrives, a later secret may be with the browser already.
     IssueInWindow,
     /// Sends the successor of the secret that came, with the same reservation.
     Forward,
@@ -170,18 +170,19 @@ pub(crate) enum Plan {
 /// Decides what a response does to the store and the cookie.
 pub(crate) fn plan(opened: Opened, done: Done, rules: Rules) -> Plan {
     match opened {
-        Opened::Stranger => stranger(done),
+        Opened::Stranger => stranger(done, rules),
         Opened::Live { admission, rotation } => live(admission, rotation, done, rules),
         Opened::Frozen => frozen(done, rules),
     }
 }
 
-fn stranger(Done { fate, written }: Done) -> Plan {
+fn stranger(Done { fate, written }: Done, rules: Rules) -> Plan {
     // A dead cookie is left alone until a write replaces it: removing it could race with the response
     // of a parallel request that has just set a living one.
     match (fate, written) {
         (Fate::Renew, _) | (_, true) => Plan::Do(StoreOp::Create, CookieOp::Issue),
-        (_, false) => Plan::Do(StoreOp::None, CookieOp::None),
+        (_, false) if rules.leave_dead_cookies => Plan::Do(StoreOp::None, CookieOp::None),
+        (_, false) => Plan::Do(StoreOp::None, CookieOp::Remove),
     }
 }
 
@@ -194,14 +195,15 @@ fn live(admission: Admission, rotation: Rotation, Done { fate, written }: Done, 
             let identity = Identity { rotate: true, ..Identity::default() };
             Plan::Do(StoreOp::Update(identity), CookieOp::IssueInWindow)
         }
-        (Fate::Keep | Fate::Rotate, _) => kept(admission, rotation, fate == Fate::Rotate, written),
+        (Fate::Keep | Fate::Rotate, _) => kept(admission, rotation, Done { fate, written }, rules),
     }
 }
 
-fn kept(admission: Admission, rotation: Rotation, asked: bool, written: bool) -> Plan {
+fn kept(admission: Admission, rotation: Rotation, Done { fate, written }: Done, rules: Rules) -> Plan {
     match admission {
         Admission::Current { first } => {
-            let rotate = rotation == Rotation::Due || (asked && rotation == Rotation::Possible);
+            let asked = fate == Fate::Rotate && rotation == Rotation::Possible;
+            let rotate = asked || rotation == Rotation::Due;
             let identity = Identity { rotate, deliver: first, reopen: false };
             let cookie = if rotate { CookieOp::IssueInWindow } else { CookieOp::None };
             // A delivery alone is recorded off the request's path.
@@ -214,7 +216,7 @@ fn kept(admission: Admission, rotation: Rotation, asked: bool, written: bool) ->
             let store = if written || reopen { StoreOp::Update(identity) } else { StoreOp::None };
             Plan::Do(store, CookieOp::Forward)
         }
-        Admission::Refused => stranger(Done { fate: Fate::Keep, written }),
+        Admission::Refused => stranger(Done { fate: Fate::Keep, written }, rules),
     }
 }
 
@@ -271,6 +273,16 @@ impl Header {
     /// Erases a predecessor that is good for nothing any more.
     pub(crate) fn forget_predecessor(&mut self, now: Timestamp) {
         self.predecessor.take_if(|p| p.replaced && now > p.window_ends);
+    }
+
+    /// Returns until when a response may send the present secret, if there is one before it.
+    ///
+    /// In the first half of the window only: so the response has a quarter of the window to reach the
+    /// browser, and a request that the browser sent just before with the predecessor has another one to
+    /// reach the server, before the next rotation can end the predecessor.
+    pub(crate) fn sendable_until(&self, forward_window: Duration, rules: Rules) -> Option<Timestamp> {
+        let margin = if rules.send_in_first_half { forward_window / 2 } else { Duration::ZERO };
+        self.predecessor.as_ref().map(|p| p.window_ends - margin)
     }
 
     /// Turns the header into that of the record which a change of privilege leaves behind.

@@ -18,14 +18,21 @@ pub struct Rules {
     pub one_successor_at_a_time: bool,
     /// A cookie that was minted or forwarded in a window is dropped if the head leaves after it.
     pub drop_late_cookies: bool,
+    /// The second half of a window is kept for cookies and requests on their way: a secret is sent in the
+    /// first half only.
+    pub send_in_first_half: bool,
     /// A change of privilege starts a new record with a new key.
     pub new_record_for_privilege: bool,
     /// What a change of privilege leaves behind is read-only.
     pub frozen_is_read_only: bool,
-    /// A repeated sign-in leaves the undelivered successor of the first a window to be presented in.
+    /// A repeated sign-in leaves the session of the first one alone: its response may be the one that arrives.
     pub spare_undelivered: bool,
+    /// A cookie that opens nothing is left alone until a write replaces it.
+    pub leave_dead_cookies: bool,
     /// A record is written only over the version that was read.
     pub conditional_writes: bool,
+    /// A sign-out ends the session only as it was seen, so that none slips away to a new key.
+    pub conditional_end: bool,
     /// A write to a record that is gone creates nothing.
     pub missing_stays_missing: bool,
 }
@@ -41,10 +48,13 @@ impl Rules {
         forward_until_delivered: true,
         one_successor_at_a_time: true,
         drop_late_cookies: true,
+        send_in_first_half: true,
         new_record_for_privilege: true,
         frozen_is_read_only: true,
         spare_undelivered: true,
+        leave_dead_cookies: true,
         conditional_writes: true,
+        conditional_end: true,
         missing_stays_missing: true,
     };
 }

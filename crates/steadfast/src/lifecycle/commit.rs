@@ -11,9 +11,10 @@ use super::prepare::{Afterwards, Fresh, Op, Prepared, Written};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::EventKind;
 use crate::plan::{Admission, Fate, Opened, Rotation, StoreOp};
-use crate::record::{self, Standing};
+use crate::record::Standing;
 use crate::store::{
-    Created, Found, LeaseEnd, Loaded, Predecessor, Record, Replaced, Store as _, StoreKey, Updated, Version,
+    Created, Found, LeaseEnd, LeaseToken, Predecessor, Record, Replaced, Store as _, StoreKey, Updated,
+    Version,
 };
 use crate::time::Timestamp;
 
@@ -73,12 +74,9 @@ impl Exchange {
                     return Ok(());
                 }
                 Sent::KeyTaken => self.with(|work| work.reserved = None),
-                Sent::Gone if self.with(|work| work.wants_end()) => {
-                    self.settle(prepared, began);
-                    return Ok(());
-                }
-                // What starts after an end does not need the old session to be there.
-                Sent::Gone if self.with(|work| work.state.fate == Fate::End) => {
+                // Whoever ended it removes the cookie, and what starts after the end does not need it: this
+                // request goes on as a stranger.
+                Sent::Gone if self.with(|work| work.has_ended(&self.core)) => {
                     self.with(|work| work.base = None);
                 }
                 Sent::Gone => return Err(missing()),
@@ -114,11 +112,7 @@ impl Exchange {
                     Replaced::IdTaken => Sent::KeyTaken,
                 })
             }
-            Op::Delete { key } => {
-                // Whether it was there or not, it is not there now.
-                let _ = store.delete(key).await?;
-                Ok(Sent::Done)
-            }
+            Op::End { key, seen, ended } => self.send_end(key, *seen, ended).await,
         }
     }
 
@@ -133,6 +127,18 @@ impl Exchange {
                 Created::IdTaken => Ok(Sent::Conflict),
             },
         }
+    }
+
+    async fn send_end(&self, key: &StoreKey, seen: Version, ended: &Record) -> Result<Sent> {
+        if !self.core.policy.rules.conditional_end {
+            return Ok(Sent::Done);
+        }
+        let lease = self.with(|work| work.lease()).map_or(LeaseEnd::None, LeaseEnd::Release);
+        Ok(match self.core.store.update(key, seen, ended, lease).await? {
+            Updated::Stored => Sent::Done,
+            Updated::Stale => Sent::Conflict,
+            Updated::Missing => Sent::Gone,
+        })
     }
 
     /// Waits, for a moment, until the merged requests of this node that met a conflict before are done.
@@ -182,13 +188,15 @@ impl Exchange {
                 } else {
                     self.core.ended(EventKind::Renewed, &old);
                 }
-                self.settle_before(before, now);
+                self.settle_before(kind, before, now);
             }
-            Op::Delete { key } => {
+            Op::End { key, .. } => {
                 let (before, now) = self.with(|work| (work.base.take(), work.now(&self.core)));
+                // It opens nothing any more; should the deletion fail, the purge does it.
+                delete_off_path(&self.core, key);
                 pass_on(turn);
                 self.core.ended(EventKind::Ended, &key);
-                self.settle_before(before, now);
+                self.settle_before(kind, before, now);
             }
         }
     }
@@ -254,23 +262,19 @@ impl Exchange {
     }
 
     /// Settles what the record before the present one had left behind.
-    fn settle_before(&self, before: Option<Base>, now: Timestamp) {
+    fn settle_before(&self, kind: StoreOp, before: Option<Base>, now: Timestamp) {
         match before.map(|base| base.header.standing) {
             None | Some(Standing::Live) => {}
+            Some(Standing::Undelivered { origin, .. }) if kind != StoreOp::Freeze => {
+                // The session itself has ended, and what it left behind with it.
+                delete_off_path(&self.core, origin);
+            }
             // Somebody came with its secret: this request.
             Some(standing @ Standing::Undelivered { .. }) => end_origin(&self.core, standing, now),
-            // A repeated sign-in leaves the session of the first one, which nobody came with, a window to be
-            // presented in: its response may still be on the way, and overtake this one.
-            Some(Standing::Frozen { successor }) => {
-                let core = Arc::clone(&self.core);
-                self.core.off_path.run(async move {
-                    if core.policy.rules.spare_undelivered {
-                        shorten_undelivered(&core, &successor).await;
-                    } else {
-                        drop(core.store.delete(&successor).await);
-                    }
-                });
-            }
+            // A repeated sign-in leaves the session of the first one alone: its response may still be on the
+            // way, or with the browser already, where it may overtake this one.
+            Some(Standing::Frozen { .. }) if self.core.policy.rules.spare_undelivered => {}
+            Some(Standing::Frozen { successor }) => delete_off_path(&self.core, successor),
         }
     }
 }
@@ -298,17 +302,9 @@ fn end_origin(core: &Core, standing: Standing, now: Timestamp) {
     });
 }
 
-async fn shorten_undelivered(core: &Core, key: &StoreKey) {
-    let Ok(Loaded::Found(found)) = core.store.load(key).await else { return };
-    let Ok(contents) = record::decode(&found.record.payload) else { return };
-    if !matches!(contents.header.standing, Standing::Undelivered { .. }) {
-        return;
-    }
-    let seen = found.record.version;
-    let expires_at = found.record.expires_at.min(found.now + core.policy.forward_window);
-    let record = Record { version: Version::fresh(), expires_at, ..found.record };
-    // If somebody came with it meanwhile, it stays as it is.
-    drop(core.store.update(key, seen, &record, LeaseEnd::None).await);
+fn delete_off_path(core: &Core, key: StoreKey) {
+    let store = core.store.clone();
+    core.off_path.run(async move { drop(store.delete(&key).await) });
 }
 
 /// Passes a turn on after a store call that ended its lease.
@@ -327,6 +323,11 @@ impl Work {
             Some(lease) => LeaseEnd::Renew(lease),
             None => LeaseEnd::Release(held.token),
         }
+    }
+
+    /// The lease that this request holds.
+    fn lease(&self) -> Option<LeaseToken> {
+        self.turn.as_ref()?.lease().map(|held| held.token)
     }
 
     fn rebase(&mut self, again: Again, rules: crate::rules::Rules) -> Result<()> {

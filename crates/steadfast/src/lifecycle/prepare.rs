@@ -7,7 +7,7 @@ use super::exchange::{Access, Base, SendCookie, Work, superseded};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{self, Admission, CookieOp, Done, Fate, Identity, Opened, Plan, Rotation, StoreOp};
 use crate::random;
-use crate::record::{self, Device, Header, Standing};
+use crate::record::{self, Device, Header, Standing, Values};
 use crate::rules::Rules;
 use crate::session::UserChange;
 use crate::store::{Record, StoreKey, Version};
@@ -24,10 +24,27 @@ pub(super) struct Prepared {
 /// What is sent to the store.
 pub(super) enum Op {
     Nothing,
-    Create { new: Fresh },
-    Update { key: StoreKey, seen: Version, written: Written },
-    Replace { old: StoreKey, seen: Version, frozen: Option<Record>, new: Fresh },
-    Delete { key: StoreKey },
+    Create {
+        new: Fresh,
+    },
+    Update {
+        key: StoreKey,
+        seen: Version,
+        written: Written,
+    },
+    Replace {
+        old: StoreKey,
+        seen: Version,
+        frozen: Option<Record>,
+        new: Fresh,
+    },
+    /// The record is made one that opens nothing and holds nothing, and then deleted off the path. A
+    /// deletion takes no version: it would leave the session alive if a step-up had just moved it.
+    End {
+        key: StoreKey,
+        seen: Version,
+        ended: Record,
+    },
 }
 
 /// A record under a new key.
@@ -94,7 +111,11 @@ impl Work {
                 let seen = base.found.record.version;
                 (Op::Replace { old: base.key, seen, frozen, new }, Some(header), Some(token))
             }
-            StoreOp::Delete => (Op::Delete { key: base_of().key }, None, None),
+            StoreOp::Delete => {
+                let base = base_of();
+                let (seen, ended) = (base.found.record.version, self.ended(core, base, now));
+                (Op::End { key: base.key, seen, ended }, None, None)
+            }
         })
     }
 
@@ -138,6 +159,23 @@ impl Work {
         self.settle(core, &mut header, now);
         let token = base.token.as_ref().filter(|_| identity.rotate).map(|token| token.with_secret(next));
         Ok((self.write(core, header, now)?, token))
+    }
+
+    /// Makes the record that a session leaves behind for the moment until it is deleted.
+    fn ended(&self, core: &Core, base: &Base, now: Timestamp) -> Record {
+        let header = Header {
+            data_tag: random::unique(),
+            absolute_at: Timestamp::EPOCH,
+            predecessor: None,
+            standing: Standing::Live,
+            user: None,
+            device: None,
+            ..base.header.clone()
+        };
+        let payload = record::encode(self.state.codec, &header, &Values::default());
+        // Should the deletion fail, the purge does it soon.
+        let expires_at = base.found.record.expires_at.min(now + core.policy.forward_window);
+        Record { payload, version: Version::fresh(), expires_at, user: None }
     }
 
     /// Applies what the handler changed beside the values.
@@ -189,10 +227,14 @@ impl Work {
             }
             (CookieOp::Issue, Some(_)) => (token, None),
             (CookieOp::IssueInWindow, Some(header)) => {
-                (token, header.predecessor.as_ref().map(|p| p.window_ends))
+                (token, header.sendable_until(core.policy.forward_window, core.policy.rules))
             }
             (CookieOp::Forward, Some(header)) => {
-                (self.successor(header)?, header.predecessor.as_ref().map(|p| p.window_ends))
+                let until = header.sendable_until(core.policy.forward_window, core.policy.rules);
+                if core.policy.rules.drop_late_cookies && until.is_some_and(|until| now > until) {
+                    return Ok(None);
+                }
+                (self.successor(header)?, until)
             }
             (CookieOp::Issue | CookieOp::IssueInWindow | CookieOp::Forward, None) => return Ok(None),
         };
@@ -309,8 +351,12 @@ impl Work {
         same || !rules.conditional_writes
     }
 
-    /// Reports whether the session is gone for good if a sign-in or sign-out was asked for.
-    pub(super) fn wants_end(&self) -> bool {
-        self.state.fate == Fate::End && !self.state.is_written()
+    /// Reports whether the end of the session was asked for, and had come when its record was gone.
+    ///
+    /// A step-up moves the session to a new key and leaves the record for a window. So a record that is
+    /// gone sooner after it was read was ended by somebody else; one that is gone later may live on.
+    pub(super) fn has_ended(&self, core: &Core) -> bool {
+        let read = self.base.as_ref().map_or(Timestamp::EPOCH, |base| base.found.now);
+        self.state.fate == Fate::End && self.now(core).saturating_since(read) < core.policy.forward_window
     }
 }

@@ -25,7 +25,7 @@ impl Session {
     /// The values stay. Whoever held a cookie of the session before, planted or stolen, is left with the
     /// session as it was, read-only, and for a short time. The session appears in
     /// [`Sessions::sessions_of`](crate::Sessions::sessions_of) from the commit on. If the response is lost,
-    /// signing in again replaces the undelivered session.
+    /// signing in again starts another session; the one that nobody came with ends by its time.
     ///
     /// # Errors
     ///
