@@ -8,6 +8,8 @@ mod cookie;
 mod token;
 
 mod lifecycle;
+#[cfg(test)]
+mod model;
 mod plan;
 mod rules;
 

@@ -117,6 +117,12 @@ impl Secret {
         Self(random::secret())
     }
 
+    /// Makes a secret of bytes that a test knows.
+    #[cfg(test)]
+    pub(crate) const fn known(bytes: [u8; HALF]) -> Self {
+        Self(bytes)
+    }
+
     /// Returns what the record keeps of it.
     pub(crate) fn digest(&self) -> SecretDigest {
         SecretDigest(digest(b"steadfast.secret.1", &self.0))
