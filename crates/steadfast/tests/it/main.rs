@@ -6,6 +6,8 @@ mod faulty;
 mod files;
 mod life;
 mod memory;
+#[cfg(feature = "dangerous-protocol")]
+mod mutants;
 mod site;
 #[cfg(feature = "sqlite")]
 mod sqlite;
