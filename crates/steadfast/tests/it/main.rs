@@ -4,6 +4,7 @@
 mod faulty;
 #[cfg(all(unix, feature = "files"))]
 mod files;
+mod interleave;
 mod life;
 mod memory;
 #[cfg(feature = "dangerous-protocol")]
