@@ -188,7 +188,7 @@ impl Exchange {
                 } else {
                     self.core.ended(EventKind::Renewed, &old);
                 }
-                self.settle_before(kind, before, now);
+                self.settle_before(before, now);
             }
             Op::End { key, .. } => {
                 let (before, now) = self.with(|work| (work.base.take(), work.now(&self.core)));
@@ -196,7 +196,7 @@ impl Exchange {
                 delete_off_path(&self.core, key);
                 pass_on(turn);
                 self.core.ended(EventKind::Ended, &key);
-                self.settle_before(kind, before, now);
+                self.settle_before(before, now);
             }
         }
     }
@@ -262,13 +262,9 @@ impl Exchange {
     }
 
     /// Settles what the record before the present one had left behind.
-    fn settle_before(&self, kind: StoreOp, before: Option<Base>, now: Timestamp) {
+    fn settle_before(&self, before: Option<Base>, now: Timestamp) {
         match before.map(|base| base.header.standing) {
             None | Some(Standing::Live) => {}
-            Some(Standing::Undelivered { origin, .. }) if kind != StoreOp::Freeze => {
-                // The session itself has ended, and what it left behind with it.
-                delete_off_path(&self.core, origin);
-            }
             // Somebody came with its secret: this request.
             Some(standing @ Standing::Undelivered { .. }) => end_origin(&self.core, standing, now),
             // A repeated sign-in leaves the session of the first one alone: its response may still be on the
