@@ -74,13 +74,9 @@ impl Exchange {
                     return Ok(());
                 }
                 Sent::KeyTaken => self.with(|work| work.reserved = None),
+                // Whoever ended it removes the cookie, and what starts after the end does not need it: this
+                // request goes on as a stranger.
                 Sent::Gone if self.with(|work| work.has_ended(&self.core)) => {
-                    if !self.with(|work| work.state.is_written()) {
-                        // Whoever ended it removes the cookie; by now there may be another one.
-                        self.settle(Prepared { cookie: None, ..prepared }, began);
-                        return Ok(());
-                    }
-                    // What starts after an end does not need the old session to be there.
                     self.with(|work| work.base = None);
                 }
                 Sent::Gone => return Err(missing()),
@@ -182,43 +178,27 @@ impl Exchange {
                 self.with(|work| work.go_on_from(new, &self.core));
             }
             Op::Update { key, written, .. } => self.settle_update(key, kind, written, turn, began),
-            Op::Replace { old, new, .. } => self.settle_replace(old, new, kind, turn),
+            Op::Replace { old, new, .. } => {
+                let (key, now) = (new.key, new.written.header.seen_at);
+                let before = self.with(|work| work.go_on_from(new, &self.core));
+                pass_on(turn);
+                if kind == StoreOp::DeleteAndCreate {
+                    self.core.ended(EventKind::Ended, &old);
+                    self.core.observer.tell(EventKind::Created, &key);
+                } else {
+                    self.core.ended(EventKind::Renewed, &old);
+                }
+                self.settle_before(before, now);
+            }
             Op::End { key, .. } => {
-                let before = self.with(|work| work.base.take());
-                self.settle_end(key, before, turn);
+                let (before, now) = self.with(|work| (work.base.take(), work.now(&self.core)));
+                // It opens nothing any more; should the deletion fail, the purge does it.
+                delete_off_path(&self.core, key);
+                pass_on(turn);
+                self.core.ended(EventKind::Ended, &key);
+                self.settle_before(before, now);
             }
         }
-    }
-
-    fn settle_replace(&self, old: StoreKey, new: Fresh, kind: StoreOp, turn: Option<Turn>) {
-        let key = new.key;
-        let before = self.with(|work| work.go_on_from(new, &self.core));
-        pass_on(turn);
-        let standing = before.as_ref().map(|base| base.header.standing);
-        if kind == StoreOp::DeleteAndCreate {
-            end_origin_now(&self.core, standing);
-            self.core.ended(EventKind::Ended, &old);
-            self.core.observer.tell(EventKind::Created, &key);
-        } else {
-            // The first to come with a key may have moved on to the next one.
-            if let Some((standing, base)) = standing.zip(before) {
-                end_origin(&self.core, standing, base.found.now);
-            }
-            self.core.ended(EventKind::Renewed, &old);
-            self.drop_undelivered(standing);
-        }
-    }
-
-    /// Deletes what the session left behind, and then passes the turn on.
-    fn settle_end(&self, key: StoreKey, before: Option<Base>, turn: Option<Turn>) {
-        let store = self.core.store.clone();
-        end_origin_now(&self.core, before.map(|base| base.header.standing));
-        self.core.off_path.run(async move {
-            // It opens nothing any more; should the deletion fail, the purge does it.
-            drop(store.delete(&key).await);
-        });
-        pass_on(turn);
-        self.core.ended(EventKind::Ended, &key);
     }
 
     fn settle_update(
@@ -281,13 +261,16 @@ impl Exchange {
         }
     }
 
-    /// After a repeated sign-in, the session of the first one is left alone: its response may still be on
-    /// the way, or with the browser already, where it may overtake this one.
-    fn drop_undelivered(&self, before: Option<Standing>) {
-        let Some(Standing::Frozen { successor }) = before else { return };
-        if !self.core.policy.rules.spare_undelivered {
-            let store = self.core.store.clone();
-            self.core.off_path.run(async move { drop(store.delete(&successor).await) });
+    /// Settles what the record before the present one had left behind.
+    fn settle_before(&self, before: Option<Base>, now: Timestamp) {
+        match before.map(|base| base.header.standing) {
+            None | Some(Standing::Live) => {}
+            // Somebody came with its secret: this request.
+            Some(standing @ Standing::Undelivered { .. }) => end_origin(&self.core, standing, now),
+            // A repeated sign-in leaves the session of the first one alone: its response may still be on the
+            // way, or with the browser already, where it may overtake this one.
+            Some(Standing::Frozen { .. }) if self.core.policy.rules.spare_undelivered => {}
+            Some(Standing::Frozen { successor }) => delete_off_path(&self.core, successor),
         }
     }
 }
@@ -315,11 +298,9 @@ fn end_origin(core: &Core, standing: Standing, now: Timestamp) {
     });
 }
 
-/// Ends the record that a change of privilege left behind, now that the session itself has ended.
-fn end_origin_now(core: &Core, standing: Option<Standing>) {
-    let Some(Standing::Undelivered { origin, .. }) = standing else { return };
+fn delete_off_path(core: &Core, key: StoreKey) {
     let store = core.store.clone();
-    core.off_path.run(async move { drop(store.delete(&origin).await) });
+    core.off_path.run(async move { drop(store.delete(&key).await) });
 }
 
 /// Passes a turn on after a store call that ended its lease.

@@ -53,8 +53,6 @@ pub(crate) struct Held {
     taken: Instant,
     renewed: Instant,
     turns: u32,
-    /// The store was asked for it and has not answered yet.
-    asked: bool,
     pub(crate) lost: bool,
 }
 
@@ -132,7 +130,6 @@ impl Desk {
             for (key, place) in &mut *lock(shard) {
                 if let Some(held) = &mut place.lease
                     && !held.lost
-                    && !held.asked
                     && held.renewed.elapsed() >= interval
                     && held.taken.elapsed() < max
                 {
@@ -175,33 +172,14 @@ impl Turn {
         self.desk.shard(&self.key).get(&self.key)?.lease
     }
 
-    /// Notes a lease that the store is being asked for. From now on it may be taken, also if the request goes
-    /// away before the answer comes, and is given back with the turn.
-    pub(crate) fn ask(&self, token: LeaseToken) {
-        let now = Instant::now();
-        if let Some(place) = self.desk.shard(&self.key).get_mut(&self.key)
-            && place.lease.is_none_or(|held| held.token != token)
-        {
-            let (taken, renewed) = (now, now);
-            place.lease = Some(Held { token, taken, renewed, turns: 0, asked: true, lost: false });
-        }
-    }
-
-    /// Notes that the store did not give the lease.
-    pub(crate) fn was_denied(&self) {
-        if let Some(place) = self.desk.shard(&self.key).get_mut(&self.key) {
-            place.lease = None;
-        }
-    }
-
     /// Notes a lease that was taken from the store.
     pub(crate) fn hold(&self, token: LeaseToken) {
         let now = Instant::now();
         if let Some(place) = self.desk.shard(&self.key).get_mut(&self.key) {
             // The same lease, taken once more after a request that only read, is one turn more in a row.
-            let before = place.lease.filter(|held| held.token == token && !held.asked);
+            let before = place.lease.filter(|held| held.token == token);
             let (taken, turns) = before.map_or((now, 0), |held| (held.taken, held.turns + 1));
-            place.lease = Some(Held { token, taken, renewed: now, turns, asked: false, lost: false });
+            place.lease = Some(Held { token, taken, renewed: now, turns, lost: false });
         }
     }
 

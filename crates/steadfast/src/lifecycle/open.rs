@@ -208,14 +208,10 @@ impl Exchange {
         loop {
             let lease_token = turn.lease().map_or_else(LeaseToken::fresh, |held| held.token);
             let lease = Lease { token: lease_token, ttl: self.core.policy.lease };
-            turn.ask(lease_token);
-            let acquired = match self.core.store.acquire(&key, lease).await {
-                Err(error) => return self.acquire_failed(&turn, &key, lease_token, error).await,
-                Ok(acquired) => acquired,
+            let acquired = match self.acquire(&turn, &key, lease).await {
+                Err(error) if error.kind() == ErrorKind::Corrupt => return self.damaged(&key).await,
+                acquired => acquired.map_err(|error| self.failed(error, &key))?,
             };
-            if !matches!(acquired, Acquired::Held(_)) {
-                turn.was_denied();
-            }
             match acquired {
                 Acquired::Missing => return Ok(None),
                 Acquired::Held(found) => {
@@ -241,19 +237,15 @@ impl Exchange {
         }
     }
 
-    async fn acquire_failed(
-        &self,
-        turn: &Turn,
-        key: &StoreKey,
-        token: LeaseToken,
-        error: Error,
-    ) -> Result<Option<Entered>> {
-        // The lease may have been taken all the same: it is given back with the turn.
-        turn.hold(token);
-        if error.kind() == ErrorKind::Corrupt {
-            return self.damaged(key).await;
-        }
-        Err(self.failed(error, key))
+    /// Asks the store for the lease of a record.
+    ///
+    /// After an error, and if the client hangs up before the answer is there, the lease may have been taken
+    /// all the same: it is given back with the turn.
+    async fn acquire(&self, turn: &Turn, key: &StoreKey, lease: Lease) -> Result<Acquired> {
+        let mut unsure = Unsure { turn: Some(turn), token: lease.token };
+        let acquired = self.core.store.acquire(key, lease).await?;
+        unsure.turn = None;
+        Ok(acquired)
     }
 
     /// Keeps the turn for a request that was let in to write; lets go of it at once for all others.
@@ -377,6 +369,20 @@ impl Exchange {
         let looked = self.look(key, token, &client).await;
         self.with(|work| work.client = client);
         Ok(looked?.map(|Entered { base, codec, values, turn: _ }| Again { base, codec, values }))
+    }
+}
+
+/// A lease of which it is not known whether the store has given it.
+struct Unsure<'a> {
+    turn: Option<&'a Turn>,
+    token: LeaseToken,
+}
+
+impl Drop for Unsure<'_> {
+    fn drop(&mut self) {
+        if let Some(turn) = self.turn {
+            turn.hold(self.token);
+        }
     }
 }
 

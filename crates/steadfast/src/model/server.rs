@@ -158,9 +158,7 @@ fn end(scenario: &Scenario, world: &mut World, base: Base) -> Sent {
         return Sent::Conflict;
     }
     world.end(base.key);
-    if let Stands::Undelivered { origin, .. } = base.stored.standing {
-        world.errands.push(Errand::DropOrigin { key: origin });
-    }
+    leave_end_of_origin(world, base.stored.standing);
     Sent::Done(Some((SetCookie::Remove, None)))
 }
 
@@ -310,6 +308,6 @@ pub(super) fn run(world: &mut World, errand: Errand) {
                 stored.expires = Some(window_ends);
             }
         }
-        Errand::DropOrigin { key } | Errand::DropUndelivered { key } => world.delete(key),
+        Errand::DropUndelivered { key } => world.delete(key),
     }
 }

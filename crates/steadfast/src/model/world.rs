@@ -78,8 +78,6 @@ pub(super) enum Errand {
     Deliver { base: Base },
     /// Ends what a change of privilege left behind, at the end of its window.
     EndOrigin { origin: u8, window_ends: u8 },
-    /// Deletes what a change of privilege left behind, because the session itself has ended.
-    DropOrigin { key: u8 },
     /// Deletes the undelivered session of a sign-in that was repeated.
     DropUndelivered { key: u8 },
 }

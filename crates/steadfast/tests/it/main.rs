@@ -4,9 +4,12 @@
 mod faulty;
 #[cfg(all(unix, feature = "files"))]
 mod files;
+mod interleave;
 mod leases;
 mod life;
 mod memory;
+#[cfg(feature = "dangerous-protocol")]
+mod mutants;
 mod site;
 #[cfg(feature = "sqlite")]
 mod sqlite;
