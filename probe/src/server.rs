@@ -4,6 +4,7 @@ use std::error::Error;
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::serve::ListenerExt as _;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -14,6 +15,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::events::EventFile;
 use crate::options::{Chosen, Options};
 use crate::routes;
+
+/// How often measurements are folded into the histograms: some thousand waits at most lie in between.
+const METRICS_EVERY: Duration = Duration::from_secs(5);
 
 /// Serves until a SIGTERM or an interrupt.
 ///
@@ -65,7 +69,18 @@ fn metrics(node: Option<&str>) -> Result<PrometheusHandle, Box<dyn Error>> {
         Some(node) => builder.add_global_label("node", node),
         None => builder,
     };
-    Ok(builder.install_recorder()?)
+    let metrics = builder.install_recorder()?;
+    tokio::spawn(keep_up(metrics.clone()));
+    Ok(metrics)
+}
+
+/// Folds what was measured into the histograms now and then: measurements would pile up until somebody asks.
+async fn keep_up(metrics: PrometheusHandle) {
+    let mut tick = tokio::time::interval(METRICS_EVERY);
+    loop {
+        tick.tick().await;
+        metrics.run_upkeep();
+    }
 }
 
 /// Logs warnings, or from the level that `PROBE_LOG` names: `debug`, `info`, `error`, `off`.

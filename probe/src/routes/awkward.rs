@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::Body;
 use axum::http::StatusCode;
+use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use bytes::Bytes;
@@ -43,7 +44,7 @@ async fn fail(open: Open) -> Result<Response, Fault> {
     Ok((status, axum::Json(serde_json::json!({ "status": status.as_u16() }))).into_response())
 }
 
-async fn slow_body(open: Open) -> Result<Body, Fault> {
+async fn slow_body(open: Open) -> Result<impl IntoResponse, Fault> {
     open.session.set("n", 777)?;
     let ends = Instant::now() + open.query.millis("ms")?;
     let pieces = stream::unfold((), move |()| async move {
@@ -54,7 +55,7 @@ async fn slow_body(open: Open) -> Result<Body, Fault> {
         sleep(PIECE.min(left)).await;
         Some((Ok::<_, Infallible>(Bytes::from_static(b"piece\n")), ()))
     });
-    Ok(Body::from_stream(pieces))
+    Ok(([(CONTENT_TYPE, "text/plain")], Body::from_stream(pieces)))
 }
 
 async fn poll(View { session, query }: View) -> Answer {

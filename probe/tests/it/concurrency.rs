@@ -1,6 +1,8 @@
 //! Many requests of one session at once, on two processes where the store allows it.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
@@ -17,6 +19,7 @@ on_every_store! {
     a_value_that_is_read_once_is_read_by_one_request
     a_request_waits_for_the_one_before_it_and_sees_what_it_did
     a_view_waits_for_nobody
+    a_node_that_is_never_idle_leaves_others_their_turn
 }
 
 fn two_hundred_naive_increments_one_after_another_all_count(store: Store) {
@@ -109,4 +112,28 @@ fn a_view_waits_for_nobody(store: Store) {
         assert_eq!(browser.ask("/view?k=a").json()["v"], "1");
     }
     drop(held);
+}
+
+fn a_node_that_is_never_idle_leaves_others_their_turn(store: Store) {
+    let site = Site::start(store, PATIENT);
+    let mut browser = site.browser();
+    browser.visit("/incr");
+    let other = site.nodes.len() - 1;
+    let done = AtomicBool::new(false);
+    let given_up = Instant::now() + Duration::from_secs(40);
+    let waits = parallel(7, |i| {
+        if i > 0 {
+            let path = if i % 2 == 0 { "/incr" } else { "/touch" };
+            while !done.load(Ordering::Relaxed) && Instant::now() < given_up {
+                assert_eq!(browser.ask_node(0, path).status, 200);
+            }
+            return 0.0;
+        }
+        let waits = (0..5).map(|_| browser.ask_node(other, "/incr").json()["wait_ms"].as_f64());
+        let longest = waits.map(Option::unwrap).fold(0.0, f64::max);
+        done.store(true, Ordering::Relaxed);
+        longest
+    });
+    // One node may go on for a second while others wait; the rest is a slow machine's.
+    assert!(waits[0] < 3_000.0, "it waited for {} ms", waits[0]);
 }

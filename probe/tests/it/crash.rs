@@ -11,6 +11,8 @@ use crate::site::{Site, Store, on_shared_stores};
 on_shared_stores! {
     the_lease_of_a_killed_process_holds_others_up_for_a_second
     a_killed_process_leaves_every_record_old_or_new
+    a_process_that_was_asleep_overwrites_nobody
+    a_handler_that_works_for_too_long_overwrites_nobody
 }
 
 fn the_lease_of_a_killed_process_holds_others_up_for_a_second(store: Store) {
@@ -30,22 +32,52 @@ fn the_lease_of_a_killed_process_holds_others_up_for_a_second(store: Store) {
     assert!(held.reply().is_err());
 }
 
+fn a_process_that_was_asleep_overwrites_nobody(store: Store) {
+    let site = Site::start(store, "--lease 0.5 --lease-max 60");
+    let mut browser = site.browser();
+    browser.visit("/incr");
+    let before = site.nodes[0].count("loaded");
+    let slow = browser.send_to(0, "/incr?sleep=50", &[]);
+    site.nodes[0].await_events("loaded", before + 1);
+    site.nodes[0].pause();
+    assert_eq!(browser.ask_node(1, "/incr").json()["n"], 2, "its lease ended by its time");
+    site.nodes[0].resume();
+    let late = slow.reply().unwrap();
+    assert_eq!((late.status, late.error().as_str(), late.cookie()), (409, "stale", None));
+    assert_eq!(browser.visit("/incr")["n"], 3);
+}
+
+fn a_handler_that_works_for_too_long_overwrites_nobody(store: Store) {
+    let site = Site::start(store, "--lease 0.3 --lease-max 0.3");
+    let mut browser = site.browser();
+    browser.visit("/incr");
+    let before = site.nodes[0].count("loaded");
+    let slow = browser.send_to(0, "/incr?sleep=1500", &[]);
+    site.nodes[0].await_events("loaded", before + 1);
+    assert_eq!(browser.ask_node(1, "/incr").json()["n"], 2);
+    let late = slow.reply().unwrap();
+    assert_eq!((late.status, late.error().as_str()), (409, "stale"));
+    assert_eq!(browser.visit("/incr")["n"], 3);
+}
+
 /// Every write sets two keys to the same number and a third to a text of changing length.
 fn a_killed_process_leaves_every_record_old_or_new(store: Store) {
     const SESSIONS: usize = 4;
+    /// A thousand commits in all.
+    const COMMITS_PER_ROUND: usize = 150;
     let mut site = Site::with_nodes(store, 2, "--lease 1 --concurrency merge");
     let browsers: Vec<_> = (0..SESSIONS).map(|_| visited(&site)).collect();
     let acknowledged: Vec<_> = (0..SESSIONS).map(|_| AtomicU64::new(0)).collect();
-    for round in 0..4_u64 {
+    for round in 0..7_u64 {
         let victim = site.nodes.len() - 1;
         let address = site.nodes[victim].address;
         std::thread::scope(|scope| {
             for (cookie, acknowledged) in browsers.iter().zip(&acknowledged) {
                 scope.spawn(move || write_until_it_dies(address, cookie, acknowledged));
             }
-            // In the middle of some hundred writes, at another moment in each round.
-            site.nodes[victim].await_events("committed", 150);
-            std::thread::sleep(Duration::from_micros(700 * round));
+            // In the middle of the writes, at another moment in each round.
+            site.nodes[victim].await_events("committed", COMMITS_PER_ROUND);
+            std::thread::sleep(Duration::from_micros(400 * round));
             site.nodes[victim].kill();
         });
         for (cookie, acknowledged) in browsers.iter().zip(&acknowledged) {

@@ -47,7 +47,7 @@ fn end_under_load(store: Store, mode: &str, end: impl FnOnce(&Site, &Browser<'_>
     let mut browser = site.browser();
     browser.visit("/login?u=alice");
     browser.visit("/incr");
-    let paths = ["/incr?sleep=300", "/whoami?sleep=300", "/hold?ms=300", "/set?k=late&v=1&sleep=300"];
+    let paths = ["/incr?sleep=150", "/whoami?sleep=150", "/hold?ms=150", "/set?k=late&v=1&sleep=150"];
     let before = site.nodes[0].count("loaded");
     let under_way: Vec<_> = paths.iter().map(|path| browser.send_to(0, path, &[])).collect();
     // Where handlers take turns, one of them works, and the others wait for it.

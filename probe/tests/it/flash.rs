@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::site::{Site, Store, on_every_store};
+use crate::site::{Site, Store, on_every_store, parallel};
 
 on_every_store! {
     a_flash_value_is_there_for_the_next_page_and_gone_after_it
     a_background_request_reads_flash_and_leaves_it
+    pages_that_overlap_age_flash_once
     flash_can_be_kept_and_become_ordinary
     a_temp_value_is_gone_when_its_time_is_over
     temp_marks_can_be_set_and_removed
@@ -37,6 +38,17 @@ fn a_background_request_reads_flash_and_leaves_it(store: Store) {
     }
     assert_eq!(browser.visit("/readflash?k=notice")["flash"], "saved");
     assert_eq!(browser.visit("/readflash?k=notice")["flash"], Value::Null);
+}
+
+fn pages_that_overlap_age_flash_once(store: Store) {
+    for mode in ["exclusive", "merge"] {
+        let site = Site::start(store, &format!("--concurrency {mode}"));
+        let mut browser = site.browser();
+        browser.visit("/flash?k=notice&v=saved");
+        let pages = parallel(3, |_| browser.ask("/readflash?k=notice&sleep=150").json()["flash"].clone());
+        assert_eq!(pages, ["saved"; 3], "{mode}");
+        assert_eq!(browser.visit("/readflash?k=notice")["flash"], Value::Null, "{mode}");
+    }
 }
 
 fn flash_can_be_kept_and_become_ordinary(store: Store) {
