@@ -170,19 +170,21 @@ pub(crate) fn apology(status: StatusCode, title: &str, text: &str) -> Response {
 
 fn failure(kind: ErrorKind) -> Response {
     let status = StatusCode::from_u16(kind.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    match status {
-        StatusCode::CONFLICT => apology(
-            status,
+    let (title, text) = match status {
+        StatusCode::CONFLICT => (
             "Your session changed meanwhile",
             "Another request was first, and nothing of it was overwritten. Go back, reload, and try again.",
         ),
-        StatusCode::SERVICE_UNAVAILABLE => apology(
-            status,
-            "Sessions are not available",
-            "The store does not answer. Nothing was lost; please try again in a moment.",
-        ),
-        _ => apology(status, "Something went wrong", "It is our fault. Please go back and try again."),
+        StatusCode::SERVICE_UNAVAILABLE => {
+            ("Sessions are not available", "The store does not answer. Please try again in a moment.")
+        }
+        _ => ("Something went wrong", "It is our fault. Please go back and try again."),
+    };
+    let mut response = apology(status, title, text);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
+    response
 }
 
 /// Answers where there is no page.

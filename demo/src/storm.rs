@@ -74,7 +74,7 @@ impl Arena {
         no_forwarding.forward_until_delivered = false;
         no_forwarding.one_successor_at_a_time = false;
 
-        let mut neither = no_forwarding.clone();
+        let mut neither = no_forwarding;
         neither.conditional_writes = false;
 
         let mut weathers = Vec::new();
