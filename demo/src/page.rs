@@ -95,6 +95,11 @@ impl Page {
     }
 }
 
+/// Reports whether a path is one of the pages of the tour.
+pub(crate) fn is_stop(path: &str) -> bool {
+    TOUR.iter().any(|stop| stop.path == path)
+}
+
 /// Makes a response of a template. The templates escape whatever they show.
 pub(crate) fn render(template: &impl Template) -> Answer {
     Ok(Html(template.render().map_err(Fault::Template)?).into_response())

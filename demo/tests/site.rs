@@ -125,6 +125,8 @@ async fn signing_in_leads_where_the_visitor_wanted_to_go() {
     let demo = Demo::new().await;
     let mut browser = demo.browser();
     let refused = browser.get("/devices").await;
+    // What runs behind the pages is refused, too, and does not change where the visitor wanted to go.
+    browser.fetch("/live/events").await;
     let form = browser.follow(&refused).await;
     assert_shows(&form, "Please sign in first.");
     let fields = [("user", "ada"), ("password", "analytical engine")];
@@ -166,6 +168,17 @@ async fn a_cart_that_a_guest_filled_is_there_after_signing_in() {
     let left = demo.sessions.inspect(browser.cookies()).await.unwrap().unwrap();
     assert_eq!(left.user().as_deref(), Some("ada"));
     assert_eq!(left.get::<BTreeMap<String, u32>>("cart").unwrap().unwrap()["compass"], 1);
+}
+
+#[tokio::test]
+async fn what_one_user_left_in_the_session_is_not_for_the_next_who_signs_in() {
+    let demo = Demo::new().await;
+    let (mut browser, _) = demo.signed_in("ada").await;
+    submit(&mut browser, "/profile", "/profile", &[("name", "Ada"), ("ship", ""), ("about", "")]).await;
+    submit(&mut browser, "/sign-in", "/sign-in", &[("user", "grace"), ("password", "nanosecond")]).await;
+    let left = demo.sessions.inspect(browser.cookies()).await.unwrap().unwrap();
+    assert_eq!(left.user().as_deref(), Some("grace"));
+    assert!(!left.has("profile"));
 }
 
 #[tokio::test]
