@@ -68,8 +68,10 @@ fn a_visit_from_signing_in_to_signing_out() {
     let window = demo.signed_in();
 
     window.go("/cart");
-    window.click("[aria-label='Add Storm lantern']");
-    window.click("[aria-label='Add Storm lantern']");
+    for count in ["1", "2"] {
+        window.click("[aria-label='Add Storm lantern']");
+        window.wait_for("[data-count=lantern]", |text| text == count);
+    }
     window.click("[aria-label='Add Compass']");
     window.wait_for(".notice", |text| text == "Compass: in the cart.");
     assert_eq!(window.text("[data-count=lantern]"), "2");
@@ -98,6 +100,7 @@ fn a_link_that_works_once_and_a_code_that_counts_down() {
 
     window.go("/download");
     window.click("#make");
+    window.wait_for(".links a", |text| text == "chart.txt");
     let ask = "return fetch(document.querySelector('.links a').href).then((answer) => answer.status)";
     assert_eq!(window.run(ask), 200);
     assert_eq!(window.run(ask), 410);

@@ -71,16 +71,16 @@ impl Window {
         self.order("/refresh", &json!({}));
     }
 
-    /// Clicks on what a CSS selector names. If a page follows, waits for it.
+    /// Clicks on what a CSS selector names, and does not wait for what follows.
+    #[track_caller]
     pub(crate) fn click(&self, selector: &str) {
-        let element = self.element(selector);
-        self.order(&format!("/element/{element}/click"), &json!({}));
+        self.on(selector, "click", &json!({}));
     }
 
     /// Types into a field.
+    #[track_caller]
     pub(crate) fn type_into(&self, selector: &str, text: &str) {
-        let element = self.element(selector);
-        self.order(&format!("/element/{element}/value"), &json!({ "text": text }));
+        self.on(selector, "value", &json!({ "text": text }));
     }
 
     /// Runs a script and returns what it returns, also if that is a promise.
@@ -89,28 +89,18 @@ impl Window {
     }
 
     /// Returns the text of what a selector names; an empty one if there is nothing.
+    #[track_caller]
     pub(crate) fn text(&self, selector: &str) -> String {
-        let selector = serde_json::to_string(selector).unwrap();
-        let text = self.run(&format!("return document.querySelector({selector})?.textContent ?? ''"));
-        text.as_str().unwrap().trim().to_owned()
+        self.try_text(selector).unwrap_or_else(|fault| panic!("{selector}: {fault}"))
     }
 
     /// Waits until what a selector names has a text that is looked for, and returns it.
     #[track_caller]
     pub(crate) fn wait_for(&self, selector: &str, wanted: impl Fn(&str) -> bool) -> String {
-        let began = Instant::now();
-        loop {
-            let text = self.text(selector);
-            if wanted(&text) {
-                return text;
-            }
-            assert!(
-                began.elapsed() < PATIENCE,
-                "{selector} stays {text:?}; the page:\n{}",
-                self.text("main")
-            );
-            std::thread::sleep(LOOK_EVERY);
-        }
+        self.patiently(selector, || {
+            let text = self.try_text(selector)?;
+            if wanted(&text) { Ok(text) } else { Err(format!("it is {text:?}")) }
+        })
     }
 
     /// Returns what the browser has complained about since it was last asked: faults of scripts, and what
@@ -121,16 +111,44 @@ impl Window {
         entries.map(ToString::to_string).collect()
     }
 
-    fn element(&self, selector: &str) -> String {
-        let found = self.order("/element", &json!({ "using": "css selector", "value": selector }));
-        let (_, id) = found.as_object().unwrap().iter().next().unwrap();
-        id.as_str().unwrap().to_owned()
+    /// Does something to what a selector names, as soon as that is there.
+    #[track_caller]
+    fn on(&self, selector: &str, what: &str, body: &Value) {
+        self.patiently(selector, || {
+            let found = self.ask("/element", &json!({ "using": "css selector", "value": selector }))?;
+            let id = found.as_object().and_then(|found| found.values().next()?.as_str());
+            self.ask(&format!("/element/{}/{what}", id.ok_or("no element")?), body)
+        });
+    }
+
+    fn try_text(&self, selector: &str) -> Result<String, String> {
+        let script = "return (document.querySelector(arguments[0])?.textContent ?? '').trim()";
+        let text = self.ask("/execute/sync", &json!({ "script": script, "args": [selector] }))?;
+        Ok(text.as_str().unwrap_or_default().to_owned())
+    }
+
+    /// Tries until it succeeds: a page may be on its way, or just leaving.
+    #[track_caller]
+    fn patiently<T>(&self, what: &str, attempt: impl Fn() -> Result<T, String>) -> T {
+        let began = Instant::now();
+        loop {
+            match attempt() {
+                Ok(value) => return value,
+                Err(fault) if began.elapsed() > PATIENCE => {
+                    panic!("{what}: {fault}; the page:\n{}", self.try_text("main").unwrap_or_default())
+                }
+                Err(_) => std::thread::sleep(LOOK_EVERY),
+            }
+        }
     }
 
     #[track_caller]
     fn order(&self, what: &str, body: &Value) -> Value {
+        self.ask(what, body).unwrap_or_else(|fault| panic!("{what} {body}: {fault}"))
+    }
+
+    fn ask(&self, what: &str, body: &Value) -> Result<Value, String> {
         ask(&self.driver, "POST", &format!("{}{what}", self.path), body)
-            .unwrap_or_else(|fault| panic!("{what} {body}: {fault}"))
     }
 }
 
