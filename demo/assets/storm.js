@@ -75,6 +75,26 @@ const fate = (answer, outcome) => {
   return outcome.arrived.includes(answer.number) ? "counted" : "lost";
 };
 
+const explanation = (requests, outcome) => {
+  const were = (fate) => requests.filter((request) => request.fate === fate).length;
+  if (were("counted") === REQUESTS) {
+    return `All ${REQUESTS} requests were counted, and the visitor never noticed that the cookie was replaced.`;
+  }
+  const parts = [];
+  if (were("refused") > 0) {
+    parts.push("A request that still carried the replaced cookie was taken for a stranger’s. It was told to sign in first, and the cookie of that message took the place of the good one.");
+  }
+  if (were("lost") > 0) {
+    parts.push(
+      outcome.signed_in
+        ? `${were("lost")} requests were told that they are counted, and then somebody who had read the session before wrote over them.`
+        : `${were("lost")} requests were told that they are counted, in a session that the visitor has no more.`,
+    );
+  }
+  if (were("failed") > 0) parts.push(`${were("failed")} found at the end that their session was not theirs any more.`);
+  return parts.join(" ");
+};
+
 const verdict = (id, good, text, label) => {
   const box = by(id);
   box.dataset.good = good;
@@ -89,10 +109,7 @@ const tell = ({ answers, outcome }) => {
   verdict("counted", counted === REQUESTS && outcome.count === REQUESTS, `${outcome.count} of ${REQUESTS}`, "increments counted");
   verdict("successors", cookies === 1, cookies, cookies === 1 ? "successor of the cookie" : "different cookies set");
   verdict("signed-in", outcome.signed_in, outcome.signed_in ? "Signed in" : "Signed out", "after the storm");
-  by("says").textContent =
-    counted === REQUESTS && outcome.signed_in
-      ? `All ${REQUESTS} requests were counted, and the visitor never noticed that the cookie was replaced.`
-      : `${REQUESTS - counted} of ${REQUESTS} requests are not in the session that the visitor has now.`;
+  by("says").textContent = explanation(requests, outcome);
   by("picture").replaceChildren(picture(requests));
   by("table").replaceChildren(table(requests));
   for (const id of ["verdicts", "figure", "table-box"]) by(id).hidden = false;

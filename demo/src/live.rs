@@ -18,7 +18,7 @@ use crate::cart::CART;
 use crate::page::{Answer, Fault, Page, render};
 use crate::sign_in::Member;
 
-/// How often the cart was waved at, on this page or another.
+/// How often the visitor waved, in all their tabs.
 const WAVES: Key<i64> = Key::new("live.waves");
 
 /// How often the event stream looks at the session.
@@ -109,4 +109,30 @@ fn is_same_origin(headers: &HeaderMap) -> bool {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let origin = text(header::ORIGIN).and_then(|origin| origin.split_once("://"));
     origin.is_some_and(|(_, host)| text(header::HOST) == Some(host))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderValue;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(origin: Option<&'static str>, expected: bool) {
+        let mut headers = HeaderMap::new();
+        headers.insert(header::HOST, HeaderValue::from_static("127.0.0.1:8080"));
+        if let Some(origin) = origin {
+            headers.insert(header::ORIGIN, HeaderValue::from_static(origin));
+        }
+        assert_eq!(is_same_origin(&headers), expected);
+    }
+
+    #[test]
+    fn only_a_page_of_this_site_may_open_a_socket() {
+        check(Some("http://127.0.0.1:8080"), true);
+        check(Some("http://127.0.0.1:8081"), false);
+        check(Some("https://example.org"), false);
+        check(Some("null"), false);
+        check(None, false);
+    }
 }

@@ -95,6 +95,11 @@ impl Page {
     }
 }
 
+/// Reports whether a path is one of the pages of the tour.
+pub(crate) fn is_stop(path: &str) -> bool {
+    TOUR.iter().any(|stop| stop.path == path)
+}
+
 /// Makes a response of a template. The templates escape whatever they show.
 pub(crate) fn render(template: &impl Template) -> Answer {
     Ok(Html(template.render().map_err(Fault::Template)?).into_response())
@@ -170,19 +175,21 @@ pub(crate) fn apology(status: StatusCode, title: &str, text: &str) -> Response {
 
 fn failure(kind: ErrorKind) -> Response {
     let status = StatusCode::from_u16(kind.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    match status {
-        StatusCode::CONFLICT => apology(
-            status,
+    let (title, text) = match status {
+        StatusCode::CONFLICT => (
             "Your session changed meanwhile",
             "Another request was first, and nothing of it was overwritten. Go back, reload, and try again.",
         ),
-        StatusCode::SERVICE_UNAVAILABLE => apology(
-            status,
-            "Sessions are not available",
-            "The store does not answer. Nothing was lost; please try again in a moment.",
-        ),
-        _ => apology(status, "Something went wrong", "It is our fault. Please go back and try again."),
+        StatusCode::SERVICE_UNAVAILABLE => {
+            ("Sessions are not available", "The store does not answer. Please try again in a moment.")
+        }
+        _ => ("Something went wrong", "It is our fault. Please go back and try again."),
+    };
+    let mut response = apology(status, title, text);
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
+    response
 }
 
 /// Answers where there is no page.

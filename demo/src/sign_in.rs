@@ -11,7 +11,7 @@ use serde::Deserialize;
 use steadfast::{Key, Session};
 
 use crate::form::{JustAButton, Posted};
-use crate::page::{Answer, Fault, NOTICE, Page, redirect_with, render};
+use crate::page::{self, Answer, Fault, NOTICE, Page, redirect_with, render};
 
 /// Somebody who can sign in.
 #[derive(Debug, PartialEq, Eq)]
@@ -89,6 +89,10 @@ pub(crate) async fn sign_in(session: Session, Posted(form): Posted<Credentials>)
     // Read once: the next sign-in goes where it wants to.
     let next = session.take(NEXT)?.unwrap_or_else(|| HOME.to_owned());
 
+    // What a guest has put into the session is theirs when they sign in. What another user has is not.
+    if session.user().is_some_and(|before| before != user.id) {
+        session.destroy()?;
+    }
     // The session goes on under a new key, with all it holds. Whoever knew the cookie before, because they
     // planted it or stole it, is left behind.
     session.login(user.id)?;
@@ -133,8 +137,10 @@ impl<S: Sync> FromRequestParts<S> for Member {
 
 /// Notes where the visitor wanted to go, and sends them to the form.
 fn ask_to_sign_in(session: &Session, parts: &Parts) -> Answer {
-    if parts.method == Method::GET {
-        session.set_temp(NEXT, parts.uri.path().to_owned(), NEXT_TTL)?;
+    // Pages only: a stream or a download would be an odd place to come out at.
+    let path = parts.uri.path();
+    if parts.method == Method::GET && page::is_stop(path) {
+        session.set_temp(NEXT, path.to_owned(), NEXT_TTL)?;
     }
     session.flash(NOTICE, "Please sign in first.".to_owned())?;
     Ok(Redirect::to("/sign-in").into_response())

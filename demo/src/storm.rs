@@ -26,7 +26,7 @@ use crate::page::{Answer, NOTICE, Page, render};
 /// Where the sessions of the storm are kept: apart from those of the site, since some of them break.
 pub const STORE: &str = "files:writable/storm";
 
-/// When a secret has served its time. Real sites take minutes; a storm lasts some two seconds.
+/// When a secret has served its time. Real sites take minutes. The page waits for it before it starts.
 const ROTATE_EVERY: Duration = Duration::from_millis(600);
 
 /// How long the predecessor of a secret stays good: longer than a storm.
@@ -42,6 +42,7 @@ const COUNT: Key<i64> = Key::new("storm.count");
 const ARRIVED: Key<Vec<u32>> = Key::new("storm.arrived");
 
 /// One choice of the switches: the rules that hold, and the sessions that live by them.
+#[derive(Debug)]
 struct Weather {
     /// In the addresses, and in the name of the cookie.
     name: &'static str,
@@ -49,14 +50,9 @@ struct Weather {
 }
 
 /// The sessions of the storm, one set for each choice of the switches.
+#[derive(Debug)]
 pub struct Arena {
     weathers: Vec<Weather>,
-}
-
-impl std::fmt::Debug for Arena {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Arena(..)")
-    }
 }
 
 impl Arena {
@@ -66,15 +62,17 @@ impl Arena {
     ///
     /// If the store can't be opened.
     pub async fn connect(store: &str) -> Result<Self, Error> {
+        // Without them a commit writes over whatever others have written since it read the session.
         let mut last_writer_wins = Rules::ALL;
         last_writer_wins.conditional_writes = false;
 
+        // Without them a replaced cookie is refused at once, and requests that overlap may each replace it.
         let mut no_forwarding = Rules::ALL;
         no_forwarding.forward_in_window = false;
         no_forwarding.forward_until_delivered = false;
         no_forwarding.one_successor_at_a_time = false;
 
-        let mut neither = no_forwarding.clone();
+        let mut neither = no_forwarding;
         neither.conditional_writes = false;
 
         let mut weathers = Vec::new();
@@ -196,8 +194,8 @@ async fn result(session: SessionView) -> Result<Json<Outcome>, Error> {
     }))
 }
 
-/// Plays a network that takes its time, outside of the session layer; and tells the page what it can't see:
-/// how long a request was on its way and at the server, and which cookie the response sets. Scripts can't read cookies.
+/// Plays a network that takes its time, outside of the session layer, and tells the page what a script can't
+/// see: when the server had the request, and which cookie the response sets.
 async fn network(request: Request, next: Next) -> Response {
     let began = Instant::now();
     tokio::time::sleep(a_while(NETWORK)).await;

@@ -4,7 +4,6 @@
 //! its address over in `STEADFAST_WEBDRIVER`. In the demo's manifest the test is `test = false`, so
 //! that a plain `cargo test` needs no browser.
 
-use std::path::Path;
 use std::process::Command;
 
 use crate::cargo::cargo;
@@ -13,7 +12,7 @@ use crate::servers::Service;
 use crate::stage::{Counts, Stage};
 use crate::{Result, rust};
 
-const STAGE: Stage = Stage {
+pub(crate) const STAGE: Stage = Stage {
     name: "browser",
     about: "Chromium walks the demo",
     needs: &[
@@ -22,15 +21,6 @@ const STAGE: Stage = Stage {
     ],
     run,
 };
-
-/// Returns the stage, if the demo has such a test.
-pub(crate) fn stage() -> Option<Stage> {
-    is_there().then_some(STAGE)
-}
-
-pub(crate) fn is_there() -> bool {
-    Path::new("demo/tests/browser").is_dir()
-}
 
 fn run() -> Result<Counts> {
     let driver = Service::start("chromedriver", |port, _| {

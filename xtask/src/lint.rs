@@ -5,7 +5,7 @@ use std::process::Command;
 use crate::cargo::cargo;
 use crate::fuzz::CXX;
 use crate::stage::{Counts, Stage};
-use crate::{Result, browser, features, process, tidy};
+use crate::{Result, features, process, tidy};
 
 pub(crate) const STAGES: [Stage; 5] = [
     Stage {
@@ -32,10 +32,8 @@ fn fmt() -> Result<Counts> {
 
 fn clippy() -> Result<Counts> {
     let mut counts = one("cargo clippy", &mut clippy_on("--all-targets"))?;
-    if browser::is_there() {
-        // `--all-targets` leaves out a test that is not run by default.
-        counts += &one("cargo clippy --test browser", &mut clippy_on("--test=browser"))?;
-    }
+    // `--all-targets` leaves out a test that is not run by default.
+    counts += &one("cargo clippy --test browser", &mut clippy_on("--test=browser"))?;
     Ok(counts)
 }
 

@@ -127,7 +127,7 @@ impl TestBrowser {
     /// If the reply does not redirect.
     pub async fn follow(&mut self, reply: &Reply) -> Reply {
         let location = reply.header(LOCATION.as_str()).expect("a redirect has a `Location`");
-        self.get(&location.to_owned()).await
+        self.get(location).await
     }
 
     /// Sends a request with the browser's cookies, and keeps nothing of the reply: hand it to
@@ -281,7 +281,7 @@ fn escape(text: &str) -> String {
     for byte in text.bytes() {
         match byte {
             b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'.' | b'_' | b'*' => {
-                escaped.push(char::from(byte))
+                escaped.push(char::from(byte));
             }
             b' ' => escaped.push('+'),
             byte => escaped.push_str(&format!("%{byte:02X}")),
