@@ -199,8 +199,9 @@ where
                     }
                     let discard = exchange.core().policy.on_server_error == OnServerError::Discard;
                     if discard && response.status().is_server_error() {
+                        // What was committed by `close` stays committed, and so does its cookie.
                         exchange.abandon();
-                        return Poll::Ready(Ok(private(response)));
+                        return Poll::Ready(Ok(answer(&exchange, response, Ok(()))));
                     }
                     state.set(State::Committing { commit: Commit::new(exchange), response: Some(response) });
                 }

@@ -1,7 +1,9 @@
 //! From what was done to the store: one conditional write, done again on a fresher record if it must be.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::Core;
 use super::desk::Turn;
@@ -161,7 +163,7 @@ impl Exchange {
         });
         let Some(again) = self.read_again(token, key).await? else { return Err(missing()) };
         self.core.observer.tell(EventKind::Replayed, &key);
-        self.with(|work| work.rebase(again, self.core.policy.rules))
+        self.with(|work| work.rebase(again, &self.core))
     }
 
     /// Notes what was stored, passes the turn on, and leaves the rest to be done off the path.
@@ -326,10 +328,11 @@ impl Work {
         self.turn.as_ref()?.lease().map(|held| held.token)
     }
 
-    fn rebase(&mut self, again: Again, rules: crate::rules::Rules) -> Result<()> {
+    fn rebase(&mut self, again: Again, core: &Core) -> Result<()> {
+        let now = self.now(core);
         let Again { base, codec, values } = again;
-        if self.state.fate != Fate::End && !self.fits(&base.header, rules) {
-            self.state.replay(values, codec, base.header.flash_at)?;
+        if self.state.fate != Fate::End && !self.fits(&base.header, core.policy.rules) {
+            self.state.replay(values, codec, base.header.flash_at, now)?;
         }
         self.base = Some(base);
         Ok(())

@@ -175,11 +175,13 @@ impl Exchange {
         self.cell().is_some()
     }
 
-    /// Lets go of everything without a write: the handler panicked, failed or was dropped.
+    /// Lets go of everything that is not committed yet: the handler panicked, failed or was dropped.
     pub(crate) fn abandon(&self) {
         let turn = self.cell().as_mut().and_then(|work| {
             work.state.phase = crate::session::Phase::Closed;
-            work.outcome = Outcome::Committed(None);
+            if !work.is_committed() {
+                work.outcome = Outcome::Committed(None);
+            }
             work.turn.take()
         });
         drop(turn);

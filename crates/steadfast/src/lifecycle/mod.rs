@@ -82,7 +82,9 @@ impl Core {
     async fn renew_due(&self, interval: Duration) {
         use crate::events::Anomaly;
         use crate::store::{Lease, Renewed};
-        for (key, token) in self.desk.due(interval, self.policy.lease_max) {
+        // Ticks come a little early or late, so a lease that was renewed at the last one is due: else every
+        // other tick would pass it by.
+        for (key, token) in self.desk.due(interval / 2, self.policy.lease_max) {
             let lease = Lease { token, ttl: self.policy.lease };
             // After an error the next tick tries again; the version guards the record in any case.
             if let Ok(Renewed::Lost) = self.store.renew(&key, lease).await {

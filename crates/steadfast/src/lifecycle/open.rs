@@ -1,6 +1,8 @@
 //! From the cookie to a session: which record, whether the request is let in, and its turn.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::desk::Turn;
 use super::exchange::{Access, Base, Client, Exchange, Opening, Outcome, Work};
@@ -64,8 +66,10 @@ impl Exchange {
         };
         let mut work = self.work(access, client, entered);
         self.with(|before| {
-            work.adopt(&before.state)?;
-            self.age_flash(&mut work)?;
+            if before.access == Access::View {
+                self.age_flash(&mut work)?;
+            }
+            work.adopt(before, &self.core)?;
             *before = work;
             Ok(())
         })
@@ -268,7 +272,10 @@ impl Exchange {
         found: Found,
         client: &Client,
     ) -> Result<Option<Entered>> {
-        let Contents { codec, header, values } = match record::decode(&found.record.payload) {
+        if found.record.payload.len() > self.core.policy.max_record_bytes {
+            return Err(self.failed(too_large(), &key));
+        }
+        let Contents { codec, header, mut values } = match record::decode(&found.record.payload) {
             Err(error) if error.kind() == ErrorKind::Corrupt => return self.damaged(&key).await,
             contents => contents.map_err(|error| self.failed(error, &key))?,
         };
@@ -279,6 +286,8 @@ impl Exchange {
         let opened = self.admit(&key, token.as_ref(), &header, found.now, client);
         let Some(opened) = opened else { return Ok(None) };
         self.core.observer.tell(EventKind::Loaded, &key);
+        // Temp values that are over are stored no more, from the next write on.
+        values.retain(|mark| mark.lasts(found.now));
         Ok(Some(Entered { base: Base { token, key, found, header, opened }, codec, values, turn: None }))
     }
 
@@ -337,10 +346,11 @@ impl Exchange {
     /// Ages flash values, by a page that came after they were last set or aged, once.
     fn age_flash(&self, work: &mut Work) -> Result<()> {
         let Some(base) = &work.base else { return Ok(()) };
+        let now = work.now(&self.core);
         let page = work.access > Access::View && !work.client.background;
         let later = self.arrived.shifted(work.skew) > base.header.flash_at;
         if page && later && base.opened != Opened::Frozen {
-            work.state.run(Step::AgeFlash { flash_at: base.header.flash_at })?;
+            work.state.run(Step::AgeFlash { flash_at: base.header.flash_at }, now)?;
         }
         Ok(())
     }
@@ -386,6 +396,10 @@ impl Drop for Unsure<'_> {
     }
 }
 
+fn too_large() -> Error {
+    Error::new(ErrorKind::TooLarge, "the session record is larger than the limit `max_record_bytes`")
+}
+
 /// A record that was read again.
 pub(super) struct Again {
     pub(super) base: Base,
@@ -405,15 +419,18 @@ impl Turn {
 }
 
 impl Work {
-    /// Takes over what an earlier extractor of the same request did.
-    fn adopt(&mut self, before: &State) -> Result<()> {
-        if before.is_replayable() {
+    /// Takes over what an earlier extractor of the same request did, the ageing of flash included.
+    fn adopt(&mut self, before: &mut Self, core: &super::Core) -> Result<()> {
+        if before.state.is_replayable() {
             let values = std::mem::take(&mut self.state.values);
             let flash_at = self.base.as_ref().map_or(Timestamp::EPOCH, |base| base.header.flash_at);
-            let codec = self.state.codec;
-            self.state = before.clone();
-            self.state.replay(values, codec, flash_at)?;
+            let (codec, now) = (self.state.codec, self.now(core));
+            self.state = before.state.clone();
+            self.state.replay(values, codec, flash_at, now)?;
         }
+        self.state.extend = before.state.extend;
+        // Something may have been derived from it already: a CSRF token.
+        self.reserved = before.reserved.take();
         if self.access == Access::Exclusive {
             self.state.forget_steps();
         }

@@ -128,6 +128,8 @@ impl Work {
                 // A step-up goes on with the same sign-in; its time does not begin anew.
                 (header.created_at, header.absolute_at) = (old.created_at, old.absolute_at);
                 (header.user, header.device) = (old.user.clone(), old.device.clone());
+            } else {
+                header.absolute_at = now + core.policy.lifetimes(old.persistent).1;
             }
             (header.idle, header.persistent) = (old.idle, old.persistent);
             (header.bound_ip, header.bound_agent) = (old.bound_ip, old.bound_agent);

@@ -102,14 +102,21 @@ impl Session {
 
     /// Chooses whether the cookie outlives the browser ("remember me"), with the timeouts for it.
     ///
+    /// A cookie is sent only with a new secret, so a session that is there already gets one, as by
+    /// [`rotate_secret`](Self::rotate_secret); where that does nothing, by its next rotation.
+    ///
     /// # Errors
     ///
     /// [`Closed`](ErrorKind::Closed) after the end of the request.
     #[doc(alias = "remember_me")]
     pub fn remember(&self, persistent: bool) -> Result<()> {
-        self.edit(|state, _| {
-            state.writable()?;
-            state.persistent = Some(persistent);
+        self.exchange.with(|work| {
+            work.state.writable()?;
+            let changes = work.header().is_some_and(|header| header.persistent != persistent);
+            if changes && work.state.fate == Fate::Keep {
+                work.state.fate = Fate::Rotate;
+            }
+            work.state.persistent = Some(persistent);
             Ok(())
         })
     }

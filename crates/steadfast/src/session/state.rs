@@ -152,10 +152,10 @@ impl State {
     }
 
     /// Does a step, and remembers it if it may have to be done again.
-    pub(crate) fn run(&mut self, step: Step) -> Result<Ran> {
+    pub(crate) fn run(&mut self, step: Step, now: Timestamp) -> Result<Ran> {
         self.writable()?;
         self.check_limits(&step)?;
-        let ran = apply(&step, &mut self.values, self.codec)?;
+        let ran = apply(&step, &mut self.values, self.codec, now)?;
         if ran == Ran::Nothing {
             return Ok(ran);
         }
@@ -195,13 +195,19 @@ impl State {
     ///
     /// [`ErrorKind::Stale`] if this request did something that can't be done twice: it held the only
     /// right to write and has lost it, or it took a value that has changed since.
-    pub(crate) fn replay(&mut self, mut values: Values, codec: Codec, flash_at: Timestamp) -> Result<()> {
+    pub(crate) fn replay(
+        &mut self,
+        mut values: Values,
+        codec: Codec,
+        flash_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<()> {
         let Some(steps) = &self.steps else { return Err(stale()) };
         for step in steps {
             match step {
                 Step::AgeFlash { flash_at: seen } if *seen != flash_at => {}
                 step => {
-                    apply(step, &mut values, codec)?;
+                    apply(step, &mut values, codec, now)?;
                 }
             }
         }
@@ -242,7 +248,7 @@ pub(crate) enum Ran {
     Changed,
 }
 
-fn apply(step: &Step, values: &mut Values, codec: Codec) -> Result<Ran> {
+fn apply(step: &Step, values: &mut Values, codec: Codec, now: Timestamp) -> Result<Ran> {
     let changed = match step {
         Step::Set { key, value, mark } => {
             values.set(key, value.clone(), *mark);
@@ -250,7 +256,7 @@ fn apply(step: &Step, values: &mut Values, codec: Codec) -> Result<Ran> {
         }
         Step::Remove { key } => values.remove(key),
         Step::Edit { key, edit } => {
-            let entry = values.get(key).filter(|entry| !codec.is_null(entry.value));
+            let entry = values.get(key).filter(|entry| entry.mark.lasts(now) && !codec.is_null(entry.value));
             let mark = entry.map_or(Mark::None, |entry| entry.mark);
             let value = edit(codec, entry.map(|entry| entry.value))?;
             values.set(key, value, mark);
@@ -267,7 +273,7 @@ fn apply(step: &Step, values: &mut Values, codec: Codec) -> Result<Ran> {
             values.clear();
             any
         }
-        Step::Mark { keys, change } => mark(values, keys, *change),
+        Step::Mark { keys, change } => mark(values, keys, *change, now),
         Step::RemoveTemp { key } => {
             values.get(key).is_some_and(|entry| entry.mark.is_temp()) && values.remove(key)
         }
@@ -276,10 +282,10 @@ fn apply(step: &Step, values: &mut Values, codec: Codec) -> Result<Ran> {
     Ok(if changed { Ran::Changed } else { Ran::Nothing })
 }
 
-fn mark(values: &mut Values, keys: &[Box<[u8]>], change: MarkChange) -> bool {
+fn mark(values: &mut Values, keys: &[Box<[u8]>], change: MarkChange, now: Timestamp) -> bool {
     let mut changed = false;
     for key in keys {
-        let Some(entry) = values.get(key) else { continue };
+        let Some(entry) = values.get(key).filter(|entry| entry.mark.lasts(now)) else { continue };
         let (from, to) = (entry.mark, change.of(entry.mark));
         changed |= from != to && values.set_mark(key, to);
     }
