@@ -1,17 +1,30 @@
 //! The integration tests of the library, in one binary.
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails like a test")]
 
+mod binding;
+mod concurrency;
+mod cookies;
+mod expiry;
 mod faulty;
 #[cfg(all(unix, feature = "files"))]
 mod files;
+mod flash;
+mod handles;
+mod identity;
 mod interleave;
 mod leases;
 mod life;
 mod memory;
 #[cfg(feature = "dangerous-protocol")]
 mod mutants;
+mod outage;
+mod responses;
+mod round_trips;
 mod site;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod teeth;
+mod temp;
 mod tools;
+mod users;
+mod values;

@@ -156,6 +156,10 @@ pub(crate) struct Visitor {
 }
 
 impl Visitor {
+    pub(crate) fn of(browser: TestBrowser) -> Self {
+        Self { browser, last: None }
+    }
+
     /// Does something in the handler of a page, which succeeds.
     pub(crate) async fn page<T: Send + 'static>(
         &mut self,
@@ -294,4 +298,11 @@ pub(crate) fn page(path: &str) -> Request<String> {
 pub(crate) fn fetch(path: &str) -> Request<String> {
     let request = Request::get(path).header("sec-fetch-mode", "cors").header("sec-fetch-dest", "empty");
     request.body(String::new()).unwrap()
+}
+
+/// A browser with the cookies of another one, at another site.
+pub(crate) fn moved(browser: &TestBrowser, to: &Site) -> TestBrowser {
+    let mut moved = TestBrowser::new(to.app.clone());
+    browser.cookies().split("; ").for_each(|cookie| moved.set_cookie(cookie));
+    moved
 }
