@@ -94,8 +94,18 @@ async fn polling_does_not_extend() {
     let (site, mut visitor) = site().await;
     for _ in 0..3 {
         site.clock.advance(3 * MINUTE);
-        visitor.page(|s| Ok(s.do_not_extend())).await;
-        visitor.view(|s| Ok(s.do_not_extend())).await;
+        visitor
+            .page(|s| {
+                s.do_not_extend();
+                Ok(())
+            })
+            .await;
+        visitor
+            .view(|s| {
+                s.do_not_extend();
+                Ok(())
+            })
+            .await;
         visitor
             .page(|s| {
                 s.do_not_extend();

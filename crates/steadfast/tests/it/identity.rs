@@ -73,17 +73,14 @@ async fn what_a_sign_in_left_behind_is_gone_after_the_window() {
 
 #[tokio::test]
 async fn a_sign_in_whose_response_was_lost_can_be_repeated() {
-    let (site, mut visitor) = site().await;
+    let (_site, mut visitor) = site().await;
     let lost = visitor.start(page("/"), |s: Session| ready(s.login("alice"))).await;
     assert!(lost.cookie(COOKIE).is_some());
     visitor.page(|s| s.login("alice")).await;
     assert_eq!(visitor.page(|s| Ok((a(s)?, s.user()))).await, (Some(1), Some("alice".to_owned())));
-    site.settle().await;
-    site.clock.advance(4 * SECOND);
-    let mut too_late = visitor.browser.clone();
-    too_late.keep(&lost);
-    assert_eq!(glance(&too_late).await, None, "the undelivered session is gone");
-    assert_eq!(site.sessions.sessions_of("alice").await.unwrap().len(), 1);
+    // The first answer may only have been late, and overtaken by the second.
+    visitor.browser.keep(&lost);
+    assert_eq!(visitor.page(|s| Ok((a(s)?, s.user()))).await, (Some(1), Some("alice".to_owned())));
 }
 
 #[tokio::test]

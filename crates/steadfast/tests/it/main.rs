@@ -4,6 +4,7 @@
 mod binding;
 mod concurrency;
 mod cookies;
+mod events;
 mod expiry;
 mod faulty;
 #[cfg(all(unix, feature = "files"))]

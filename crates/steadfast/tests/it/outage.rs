@@ -10,6 +10,9 @@ use steadfast::{Anomaly, CommitError, Error, ErrorKind, EventKind, Result, Sessi
 
 use crate::site::{COOKIE, Site, Visitor, page};
 
+/// What a handler does.
+type Doing = fn(&Session) -> Result<()>;
+
 fn a(session: &Session) -> Result<Option<u32>> {
     session.get("a")
 }
@@ -110,10 +113,10 @@ fn kind(reply: &Reply) -> ErrorKind {
 
 #[tokio::test]
 async fn a_refused_write_leaves_what_was() {
-    let acts: [(Op, fn(&Session) -> Result<()>); 4] = [
+    let acts: [(Op, Doing); 4] = [
         (Op::Update, |s| s.set("a", 9)),
         (Op::Replace, |s| s.login("alice")),
-        (Op::Delete, |s| s.logout()),
+        (Op::Update, |s| s.logout()),
         (Op::Replace, |s| s.destroy().and_then(|()| s.set("a", 9))),
     ];
     for (op, act) in acts {

@@ -101,9 +101,9 @@ async fn each_order_of_changes_within_a_request_ends_as_it_reads() {
             Ok(())
         };
         if merge {
-            visitor.merge(act).await
+            visitor.merge(act).await;
         } else {
-            visitor.page(act).await
+            visitor.page(act).await;
         }
         let left = site.sessions.inspect(visitor.browser.cookies()).await.unwrap().unwrap();
         assert_eq!(left.keys(), [b"a".as_slice(), b"removed then set"]);
