@@ -34,6 +34,9 @@ mod time;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(any(feature = "testing", feature = "conformance"))]
 pub mod testing;
 

@@ -205,6 +205,14 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "json")]
+    fn every_digit_of_a_number_survives_json() {
+        let number = 4.444_444_444_444_444_5e33_f64;
+        let bytes = Codec::Json.encode(&number).unwrap();
+        assert_eq!(Codec::Json.decode::<f64>(&bytes).unwrap().to_bits(), number.to_bits());
+    }
+
+    #[test]
     fn debug_shows_no_value() {
         let text = format!("{:?}", Value::from("the secret"));
         assert_eq!(text, "String(10 bytes)");

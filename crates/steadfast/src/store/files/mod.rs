@@ -41,5 +41,8 @@ mod tests;
 mod walk;
 mod wire;
 
+#[cfg(feature = "fuzzing")]
+pub(crate) use wire::read_for_fuzzing;
+
 pub use config::{FilesOptions, Io};
 pub use store::FilesStore;

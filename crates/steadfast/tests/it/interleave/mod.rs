@@ -35,10 +35,13 @@ impl Site {
         let policy = Policy::builder().dangerous_insecure_cookie().build().unwrap();
         let sessions = Sessions::builder().policy(policy).clock(clock).purge_every(None).store(store);
         let app = Router::new()
-            .route("/merge/{act}", get(async |Merge(session): Merge, Path(what)| act(&session, what)))
+            .route(
+                "/merge/{act}",
+                get(async |Merge(session): Merge, Path(what): Path<String>| act(&session, &what)),
+            )
             .route(
                 "/exclusive/{act}",
-                get(async |Exclusive(session): Exclusive, Path(what)| act(&session, what)),
+                get(async |Exclusive(session): Exclusive, Path(what): Path<String>| act(&session, &what)),
             )
             .layer(sessions.layer());
         let mut browser = TestBrowser::new(app);
@@ -67,8 +70,8 @@ impl Site {
     }
 }
 
-fn act(session: &Session, what: String) -> steadfast::Result<String> {
-    match what.as_str() {
+fn act(session: &Session, what: &str) -> steadfast::Result<String> {
+    match what {
         "begin" => {
             session.set("a", 1)?;
             session.login("alice")?;
@@ -107,8 +110,7 @@ async fn in_every_order(acts: &[&str], check: impl AsyncFn(&Site, &str, &[Reply]
                 break;
             }
         }
-        println!("{acts:?}, {mode}: {orders} orders");
-        assert!(orders > 1, "{acts:?} had but one order");
+        assert!(orders > 1, "{acts:?} had but one order, {mode}");
     }
 }
 

@@ -1,0 +1,72 @@
+//! Thin doors for the fuzz targets in `fuzz/`. Not a part of the public API: they may change at any time.
+
+use std::net::IpAddr;
+
+use bytes::Bytes;
+
+use crate::client::{self, Cidr, Headers, ProxyHeader, TrustedProxies};
+use crate::codec::Value;
+use crate::cookie;
+use crate::policy::Codec;
+use crate::record;
+use crate::token::Token;
+
+/// Returns the values of a cookie, and whether there were more.
+#[must_use]
+pub fn cookie_candidates<'a>(headers: &[&'a [u8]], name: &str) -> (Vec<&'a [u8]>, bool) {
+    let found = cookie::candidates(headers.iter().copied(), name);
+    (found.iter().collect(), found.overflow())
+}
+
+/// Returns how a token that can be read is written.
+#[must_use]
+pub fn token_as_written(value: &[u8]) -> Option<String> {
+    Token::parse(value).map(|token| token.encode())
+}
+
+/// Reads a record and writes it again; `None` if it can't be read.
+#[must_use]
+pub fn rewrite_record(payload: &[u8]) -> Option<Vec<u8>> {
+    let contents = record::decode(&Bytes::copy_from_slice(payload)).ok()?;
+    Some(record::encode(contents.codec, &contents.header, &contents.values).to_vec())
+}
+
+/// Gives bytes the length and the checksum of a record.
+#[must_use]
+pub fn mend_record(payload: &[u8]) -> Vec<u8> {
+    record::mend(payload.to_vec())
+}
+
+/// Decodes a value.
+#[must_use]
+pub fn decode(codec: Codec, bytes: &[u8]) -> Option<Value> {
+    codec.decode(bytes).ok()
+}
+
+/// Encodes a value.
+#[must_use]
+pub fn encode(codec: Codec, value: &Value) -> Option<Vec<u8>> {
+    codec.encode(value).ok()
+}
+
+/// Returns the address of the client behind a trusted proxy in 10.0.0.0/8, by the lines of its header.
+#[must_use]
+pub fn client_ip(peer: IpAddr, lines: &[&[u8]], header: ProxyHeader) -> IpAddr {
+    let networks: Vec<Cidr> = vec!["10.0.0.0/8".parse().expect("a network")];
+    let trusted = TrustedProxies { networks, header };
+    client::client_ip(Some(peer), &Lines(lines), &trusted).expect("there is a peer")
+}
+
+struct Lines<'a>(&'a [&'a [u8]]);
+
+impl Headers for Lines<'_> {
+    fn all<'a>(&'a self, _: &'static str) -> impl DoubleEndedIterator<Item = &'a [u8]> {
+        self.0.iter().copied()
+    }
+}
+
+/// Reads the parts of a session file, and holds what it read against what would be written.
+#[cfg(feature = "files")]
+pub fn read_session_file(file: &mut [u8]) {
+    crate::store::files::read_for_fuzzing(file);
+}
