@@ -11,6 +11,7 @@ mod memory;
 #[cfg(feature = "dangerous-protocol")]
 mod mutants;
 mod site;
+mod slow_answers;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod teeth;
