@@ -58,6 +58,16 @@ impl Timestamp {
         let micros = i128::from(self.0) - i128::from(other.0);
         i64::try_from(micros).unwrap_or(if micros < 0 { i64::MIN } else { i64::MAX })
     }
+
+    /// Returns by how many microseconds the clock that read this is ahead of another one, by which the
+    /// question was asked and answered.
+    ///
+    /// It was read at some moment in between, so many differences fit; the smallest of them is returned.
+    /// Two clocks that agree thus never seem to differ by the time that an answer took.
+    pub(crate) fn ahead_of_clock(self, asked: Self, answered: Self) -> i64 {
+        let (least, most) = (self.ahead_of(answered), self.ahead_of(asked));
+        0.max(least).min(most)
+    }
 }
 
 impl Add<Duration> for Timestamp {
@@ -98,5 +108,31 @@ impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Timestamp::EPOCH + since
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(read: u64, asked: u64, answered: u64, ahead: i64) {
+        let [read, asked, answered] = [read, asked, answered].map(Timestamp::from_micros);
+        assert_eq!(read.ahead_of_clock(asked, answered), ahead);
+    }
+
+    #[test]
+    fn clocks_that_may_agree_are_taken_to_agree() {
+        check(100, 100, 100, 0);
+        check(100, 100, 900, 0);
+        check(500, 100, 900, 0);
+        check(900, 100, 900, 0);
+    }
+
+    #[test]
+    fn clocks_differ_by_as_little_as_fits() {
+        check(1_000, 100, 900, 100);
+        check(50, 100, 900, -50);
+        check(50, 100, 100, -50);
     }
 }

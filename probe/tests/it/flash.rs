@@ -66,13 +66,13 @@ fn flash_can_be_kept_and_become_ordinary(store: Store) {
 fn a_temp_value_is_gone_when_its_time_is_over(store: Store) {
     let site = Site::start(store, "");
     let mut browser = site.browser();
-    browser.visit("/temp?k=code&v=1234&ttl=1");
+    browser.visit("/temp?k=code&v=1234&ttl=2");
     browser.visit("/temp?k=long&v=1&ttl=60");
     assert_eq!(browser.visit("/readtemp?k=code"), json!({ "temp": "1234", "keys": ["code", "long"] }));
     assert_eq!(browser.visit("/get?k=code")["v"], "1234");
     assert_eq!(browser.visit("/get")["v"], json!({}), "temp values are not among the ordinary ones");
     // The lifetime itself, by the machine's clock.
-    std::thread::sleep(Duration::from_millis(1_050));
+    std::thread::sleep(Duration::from_millis(2_050));
     assert_eq!(browser.visit("/readtemp?k=code"), json!({ "temp": null, "keys": ["long"] }));
     assert_eq!(browser.visit("/get?k=code")["v"], Value::Null);
 }

@@ -158,13 +158,13 @@ fn csrf_tokens_are_masked_and_belong_to_one_session(store: Store) {
 }
 
 fn polling_does_not_extend_a_session(store: Store) {
-    let site = Site::start(store, "--idle 1.5 --absolute 60");
+    let site = Site::start(store, "--idle 2 --absolute 60");
     let (mut polled, mut used) = (site.browser(), site.browser());
     polled.visit("/set?k=a&v=1");
     used.visit("/set?k=a&v=1");
     // The idle time itself, by the machine's clock.
     for _ in 0..4 {
-        std::thread::sleep(Duration::from_millis(500));
+        std::thread::sleep(Duration::from_millis(700));
         polled.visit("/poll");
         used.visit("/touch");
     }

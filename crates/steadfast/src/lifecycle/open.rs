@@ -25,6 +25,8 @@ const SKEW_REPORTED: i64 = 1_000_000;
 /// A record that a request was let into.
 struct Entered {
     base: Base,
+    /// When the store was asked for it, by the node's clock.
+    asked: Timestamp,
     codec: Codec,
     values: Values,
     turn: Option<Turn>,
@@ -78,7 +80,7 @@ impl Exchange {
     fn work(&self, access: Access, client: Client, entered: Option<Entered>) -> Work {
         let limits = self.core.policy.limits();
         let replayable = access == Access::Merge;
-        let Some(Entered { base, codec, values, turn }) = entered else {
+        let Some(Entered { base, asked, codec, values, turn }) = entered else {
             let state = State::new(self.core.policy.codec, Values::default(), limits, replayable);
             return Work {
                 access,
@@ -91,7 +93,7 @@ impl Exchange {
                 reserved: None,
             };
         };
-        let skew = base.found.now.ahead_of(self.core.clock.now());
+        let skew = base.found.now.ahead_of_clock(asked, self.core.clock.now());
         let skew = if skew.abs() < SKEW_REPORTED { skew } else { self.report_skew(skew) };
         let state = State::new(codec, values, limits, replayable);
         Work {
@@ -160,13 +162,14 @@ impl Exchange {
 
     /// Reads the record and lets the request in or not.
     async fn look(&self, key: StoreKey, token: Option<Token>, client: &Client) -> Result<Option<Entered>> {
+        let asked = self.core.clock.now();
         let loaded = match self.core.store.load(&key).await {
             Err(error) if error.kind() == ErrorKind::Corrupt => return self.damaged(&key).await,
             loaded => loaded.map_err(|error| self.failed(error, &key))?,
         };
         match loaded {
             Loaded::Missing => Ok(None),
-            Loaded::Found(found) => self.judge(key, token, found, client).await,
+            Loaded::Found(found) => self.judge(key, token, found, asked, client).await,
         }
     }
 
@@ -206,12 +209,14 @@ impl Exchange {
     ) -> Result<Option<Entered>> {
         if let Some(found) = turn.take_handed_record(&self.core, &key).await {
             self.core.observer.tell(EventKind::HandedOver, &key);
-            return self.seat(turn, self.judge(key, token, found, client).await?);
+            // It was committed after this request came.
+            return self.seat(turn, self.judge(key, token, found, self.arrived, client).await?);
         }
         let mut looked = false;
         loop {
             let lease_token = turn.lease().map_or_else(LeaseToken::fresh, |held| held.token);
             let lease = Lease { token: lease_token, ttl: self.core.policy.lease };
+            let asked = self.core.clock.now();
             let acquired = match self.acquire(&turn, &key, lease).await {
                 Err(error) if error.kind() == ErrorKind::Corrupt => return self.damaged(&key).await,
                 acquired => acquired.map_err(|error| self.failed(error, &key))?,
@@ -220,7 +225,7 @@ impl Exchange {
                 Acquired::Missing => return Ok(None),
                 Acquired::Held(found) => {
                     turn.hold(lease_token);
-                    return self.seat(turn, self.judge(key, token, found, client).await?);
+                    return self.seat(turn, self.judge(key, token, found, asked, client).await?);
                 }
                 Acquired::Busy if !looked => {
                     looked = true;
@@ -270,6 +275,7 @@ impl Exchange {
         key: StoreKey,
         token: Option<Token>,
         found: Found,
+        asked: Timestamp,
         client: &Client,
     ) -> Result<Option<Entered>> {
         if found.record.payload.len() > self.core.policy.max_record_bytes {
@@ -288,7 +294,8 @@ impl Exchange {
         self.core.observer.tell(EventKind::Loaded, &key);
         // Temp values that are over are stored no more, from the next write on.
         values.retain(|mark| mark.lasts(found.now));
-        Ok(Some(Entered { base: Base { token, key, found, header, opened }, codec, values, turn: None }))
+        let base = Base { token, key, found, header, opened };
+        Ok(Some(Entered { base, asked, codec, values, turn: None }))
     }
 
     fn admit(
@@ -378,7 +385,7 @@ impl Exchange {
         let client = self.with(|work| std::mem::take(&mut work.client));
         let looked = self.look(key, token, &client).await;
         self.with(|work| work.client = client);
-        Ok(looked?.map(|Entered { base, codec, values, turn: _ }| Again { base, codec, values }))
+        Ok(looked?.map(|Entered { base, codec, values, .. }| Again { base, codec, values }))
     }
 }
 

@@ -22,6 +22,7 @@ mod outage;
 mod responses;
 mod round_trips;
 mod site;
+mod slow_answers;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 mod teeth;
