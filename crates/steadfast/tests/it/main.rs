@@ -10,6 +10,7 @@ mod life;
 mod memory;
 #[cfg(feature = "dangerous-protocol")]
 mod mutants;
+mod sessions;
 mod site;
 #[cfg(feature = "sqlite")]
 mod sqlite;
