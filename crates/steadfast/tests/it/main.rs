@@ -10,6 +10,7 @@ mod life;
 mod memory;
 #[cfg(feature = "dangerous-protocol")]
 mod mutants;
+mod pages;
 mod sessions;
 mod site;
 #[cfg(feature = "sqlite")]
