@@ -11,10 +11,7 @@ const MANIFEST: &str = "crates/steadfast/Cargo.toml";
 /// What a choice of features must not pull in: an application pays only for what it names.
 const LEAN: [(&str, &[&str]); 3] = [
     ("", &["axum-core", "metrics", "rusqlite", "toml", "tower-layer", "tower-service", "tracing"]),
-    (
-        "default",
-        &["axum", "hyper", "libsqlite3-sys", "metrics", "rusqlite", "serde_json", "tokio-macros", "toml"],
-    ),
+    ("default", &["libsqlite3-sys", "metrics", "rusqlite", "serde_json", "toml"]),
     ("tower", &["axum-core"]),
 ];
 

@@ -127,9 +127,9 @@ pub struct Event<'a> {
     pub driver: &'static str,
     /// The name of the node, if it has one.
     pub node: Option<&'a str>,
-    /// How long it took, for waits; how many, for purges and revocations, is in `count`.
+    /// How long it took, for waits.
     pub took: Option<Duration>,
-    /// How many records it concerns.
+    /// How many records it concerns: one, but for purges.
     pub count: u64,
     key: Option<StoreKey>,
 }
@@ -180,6 +180,11 @@ impl Observer {
     /// Tells of something worth an alarm.
     pub(crate) fn alarm(&self, anomaly: Anomaly, key: Option<&StoreKey>) {
         self.emit(EventKind::Anomaly(anomaly), key.copied(), None, 1);
+    }
+
+    /// Tells of a failure, with the record if there was one.
+    pub(crate) fn failed(&self, kind: ErrorKind, key: Option<&StoreKey>) {
+        self.emit(EventKind::Failed(kind), key.copied(), None, 1);
     }
 
     /// Tells of a wait.

@@ -1,4 +1,138 @@
 //! Sessions that stay: the session layer for Rust web servers that never loses a session.
+//!
+//! - No acknowledged write is lost silently, however many requests of one visitor overlap.
+//! - No session comes back from the dead after it was signed out, revoked or purged.
+//! - No rotation of the cookie signs anybody out, not even if a response is lost on the way.
+//! - When something outside breaks, the error says what, in bounded time, and nothing is overwritten.
+//!
+//! # Quick start
+//!
+//! ```no_run
+//! # #[cfg(all(unix, feature = "axum", feature = "files"))] mod example {
+//! use axum::{Router, routing::get};
+//! use steadfast::{Session, SessionLayer};
+//!
+//! #[tokio::main]
+//! async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let sessions = SessionLayer::connect("files:writable/sessions").await?;
+//!     let app = Router::new().route("/", get(count)).layer(sessions);
+//!     axum::serve(tokio::net::TcpListener::bind("127.0.0.1:8080").await?, app).await?;
+//!     Ok(())
+//! }
+//!
+//! async fn count(session: Session) -> Result<String, steadfast::Error> {
+//!     let visits = session.get::<u32>("visits")?.unwrap_or(0) + 1;
+//!     session.set("visits", visits)?;
+//!     Ok(format!("visit {visits}"))
+//! }
+//! # }
+//! ```
+//!
+//! The extractor loads the session, so no access to a value waits for the store. What the handler did is
+//! staged, and written by one commit before the head of the response leaves; if that fails, the response is
+//! replaced by a 503 or 409. A visitor who writes nothing gets no cookie and costs no record.
+//!
+//! # The type in the signature says how a handler shares the session
+//!
+//! As `&` and `&mut` do:
+//!
+//! - A handler that takes no session costs no store call.
+//! - [`SessionView`] reads. It waits for nobody and holds up nobody.
+//! - [`Session`] reads and writes, in the [`Concurrency`] mode of the [`Policy`].
+//! - [`axum::Exclusive`] and [`axum::Merge`] choose the mode for one handler. *Exclusive* handlers of one
+//!   session run one after another; of *merged* ones, what each did is joined key by key.
+//!
+//! Middleware takes the session with [`session`] or [`session_view`]. All that one request takes is one and
+//! the same, so its parts can't wait for each other.
+//!
+//! # Values
+//!
+//! [`get`](Session::get) and [`set`](Session::set) take a plain text or a typed [`Key`]; a value is anything
+//! that serde can encode, and one of the wrong type is an error, never `None`. What
+//! [`increment`](Session::increment), [`push`](Session::push) and [`update`](Session::update) do counts in
+//! both modes, however many requests overlap. Three kinds of values end by themselves:
+//!
+//! | kind | lasts | |
+//! |---|---|---|
+//! | flash | through the next page | [`flash`](Session::flash), [`flash_get`](Session::flash_get), [`keep_flash`](Session::keep_flash) |
+//! | temp | for a time of its own | [`set_temp`](Session::set_temp), [`temp_get`](Session::temp_get), [`mark_temp`](Session::mark_temp) |
+//! | read once | until somebody takes it | [`set`](Session::set), then [`take`](Session::take) |
+//!
+//! # Who is signed in
+//!
+//! [`login`](Session::login) binds the session to a user, under a new key that no earlier cookie opens.
+//! [`rotate`](Session::rotate) does the same for a step-up, [`logout`](Session::logout) ends the session, and
+//! [`remember`](Session::remember) lets the cookie outlive the browser. [`csrf_token`](Session::csrf_token) and
+//! [`verify_csrf`](Session::verify_csrf) are for forms. In between, the secret in the cookie is replaced every
+//! few minutes; requests that are under way with the old one are forwarded.
+//!
+//! [`Sessions`] is the handle for everything that is not a request: a user's devices
+//! ([`sessions_of`](Sessions::sessions_of)), signing them out everywhere ([`revoke`](Sessions::revoke)), a clean
+//! end ([`shutdown`](Sessions::shutdown)).
+//!
+//! # Sockets, streams and jobs
+//!
+//! After the head of a response has left, writes are [`Closed`](ErrorKind::Closed). What goes on takes a
+//! [`SessionHandle`], which outlives rotations and ends with the session:
+//!
+//! ```
+//! use std::time::Duration;
+//! use steadfast::{Result, SessionHandle};
+//!
+//! /// Sends the number of unread messages until the visitor signs out. `session.detach()` made the handle.
+//! async fn unread(session: SessionHandle, send: impl Fn(u32)) -> Result<()> {
+//!     loop {
+//!         tokio::select! {
+//!             () = session.ended() => return Ok(()),
+//!             () = tokio::time::sleep(Duration::from_secs(10)) => {}
+//!         }
+//!         let Some(now) = session.view().await? else { return Ok(()) };
+//!         send(now.get("unread")?.unwrap_or(0));
+//!     }
+//! }
+//! ```
+//!
+//! # Failures
+//!
+//! An [`Error`] has an [`ErrorKind`] to decide by, and says what failed and what to do; it never holds a key, a
+//! secret or a value. As a response it is 503 where another try can help, 409 where the request lost against
+//! another one, else 500. A handler that takes `Result<Session, steadfast::Error>` lives through an outage of the
+//! store. Everything that happens is an [`Event`], for `tracing`, `metrics` and a listener of your own.
+//!
+//! # Tests
+//!
+//! With the feature `testing`, the module `testing` has a browser without a network, prepared sessions, a clock
+//! that a test moves and a store that fails on command. With `conformance`, a driver of your own is checked by
+//! the suite that ours pass.
+//!
+//! # Features
+//!
+//! | feature | default | brings |
+//! |---|:-:|---|
+//! | `axum` | yes | the extractors; includes `tower` |
+//! | `tower` | | [`SessionLayer`], for anything tower |
+//! | `files` | yes | `store::files`, on Unix |
+//! | `sqlite` | | `store::sqlite`, with the engine |
+//! | `json` | | JSON as the encoding of values, beside MessagePack |
+//! | `config` | | `Settings` from TOML, the environment and a CodeIgniter `.env` |
+//! | `tracing` | yes | events as log lines |
+//! | `metrics` | | events as counters, through the `metrics` facade |
+//! | `testing` | | tools for the tests of applications |
+//! | `conformance` | | the suite that every driver passes |
+//! | `dangerous-protocol` | | `Rules`: single rules of the protocol switched off, for tests |
+//!
+//! # Further reading
+//!
+//! In the repository: [guarantees] and what can't be guaranteed, [configuration], [drivers], [testing], [operations]
+//! for the person on call, [CodeIgniter's names](https://github.com/steadfast-rs/steadfast/blob/main/docs/from-codeigniter.md)
+//! and their counterparts, the [architecture].
+//!
+//! [guarantees]: https://github.com/steadfast-rs/steadfast/blob/main/docs/guarantees.md
+//! [configuration]: https://github.com/steadfast-rs/steadfast/blob/main/docs/configuration.md
+//! [drivers]: https://github.com/steadfast-rs/steadfast/blob/main/docs/drivers/README.md
+//! [testing]: https://github.com/steadfast-rs/steadfast/blob/main/docs/testing.md
+//! [operations]: https://github.com/steadfast-rs/steadfast/blob/main/docs/operations.md
+//! [architecture]: https://github.com/steadfast-rs/steadfast/blob/main/ARCHITECTURE.md
 
 // In the order of the data's way: from the request to the store, and back.
 #[cfg(feature = "tower")]
@@ -31,6 +165,16 @@ mod ows;
 mod policy;
 mod random;
 mod time;
+
+#[cfg(all(doctest, unix))]
+#[cfg(all(
+    feature = "axum",
+    feature = "config",
+    feature = "conformance",
+    feature = "files",
+    feature = "testing"
+))]
+mod pages;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;

@@ -50,6 +50,10 @@ impl Sessions {
     ///
     /// [`InvalidConfig`](crate::ErrorKind::InvalidConfig) for a string that names no driver of this build
     /// or has unknown options, and whatever opening the store fails with.
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is left behind but an empty store.
     pub async fn connect(dsn: &str) -> Result<Self> {
         Self::builder().connect(dsn).await
     }
@@ -98,6 +102,10 @@ impl Sessions {
     /// # Errors
     ///
     /// Whatever the store fails with.
+    ///
+    /// # Cancel safety
+    ///
+    /// Reads only.
     pub async fn count(&self) -> Result<u64> {
         self.core.store.count().await
     }
@@ -121,7 +129,9 @@ impl Sessions {
 }
 
 async fn purge(core: &Core, limit: NonZeroUsize) -> Result<usize> {
-    let purged = core.store.purge(limit).await?;
+    let purged = core.store.purge(limit).await.inspect_err(|error| {
+        core.observer.failed(error.kind(), None);
+    })?;
     if purged > 0 {
         core.observer.tell_many(EventKind::Purged, purged as u64);
     }

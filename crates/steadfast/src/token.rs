@@ -251,6 +251,22 @@ mod tests {
         assert!(old.unseal(&sealed, &other.digest()).is_none());
     }
 
+    /// Records and cookies live by these bytes, so they may never change. `docs/wire-format.md` has them, too.
+    #[test]
+    fn the_digests_stay_what_they_are() {
+        let [key, old, new] = [0, 16, 32].map(|from| std::array::from_fn(|at| from + at as u8));
+        let token = Token { key: Key(key), secret: Secret(old) };
+        let new = Secret(new);
+        assert_eq!(token.encode(), "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8");
+        assert_eq!(token.key.store_key().to_hex(), "ff7c86654014e2dc3f3fea9f69965672");
+        assert_eq!(tag(&token.key.store_key()), "4f478370");
+        assert_eq!(user_key("alice").to_hex(), "e47f8f59ad18af2f7a897dbd066dcb8d");
+        let hex = |bytes: [u8; 16]| crate::hex::encode(&bytes);
+        assert_eq!(hex(token.secret.digest().0), "cd82bbd719181141d71b2e84f32096d4");
+        assert_eq!(hex(token.key.csrf_secret()), "e1f4dfcf42731048eadf1cb9293320ca");
+        assert_eq!(hex(token.secret.seal(&new).0), "c4ac025fbc06e3caa5770f956e5c051d");
+    }
+
     #[test]
     fn nothing_secret_can_be_printed() {
         let token = Token::fresh();

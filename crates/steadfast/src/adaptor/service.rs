@@ -53,6 +53,10 @@ impl SessionLayer {
     /// # Errors
     ///
     /// As [`Sessions::connect`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is left behind but an empty store.
     pub async fn connect(dsn: &str) -> Result<Self> {
         Ok(Sessions::connect(dsn).await?.layer())
     }

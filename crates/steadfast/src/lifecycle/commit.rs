@@ -58,9 +58,8 @@ impl Exchange {
         let result = self.commit_once_open().await;
         if let Err(error) = &result {
             self.abandon();
-            if let Some(key) = self.with(|work| work.base.as_ref().map(|base| base.key)) {
-                self.core.observer.tell(EventKind::Failed(error.kind()), &key);
-            }
+            let key = self.with(|work| work.base.as_ref().map(|base| base.key));
+            self.core.observer.failed(error.kind(), key.as_ref());
         }
         result
     }

@@ -86,6 +86,9 @@ impl PolicyBuilder {
     ///
     /// The default is 30 minutes, what OWASP advises for applications of low risk at most. Not longer
     /// than [`absolute_timeout`](Self::absolute_timeout).
+    #[doc(alias = "expiration")]
+    #[doc(alias = "sessionExpiration")]
+    #[doc(alias = "sess_expiration")]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
         self.policy.idle_timeout = timeout;
         self
@@ -95,6 +98,7 @@ impl PolicyBuilder {
     ///
     /// The default is 12 hours: a working day, and what NIST SP 800-63B-4 asks for at its highest level.
     /// At most 400 days.
+    #[doc(alias = "sess_timeout")]
     pub fn absolute_timeout(mut self, timeout: Duration) -> Self {
         self.policy.absolute_timeout = timeout;
         self
@@ -129,11 +133,15 @@ impl PolicyBuilder {
 
 /// # Rotation
 impl PolicyBuilder {
-    /// Sets the age at which a secret is rotated by the next request that writes; `None` switches it off.
+    /// Sets the age at which a secret is rotated, by the next request that takes a
+    /// [`Session`](crate::Session); `None` switches it off.
     ///
     /// The default is 5 minutes, as in CodeIgniter. A secret whose direct predecessor is still good is not
     /// rotated, so with a shorter time than [`forward_window`](Self::forward_window) that one decides. A
     /// change of privilege rotates in any case.
+    #[doc(alias = "timeToUpdate")]
+    #[doc(alias = "sessionTimeToUpdate")]
+    #[doc(alias = "sess_time_to_update")]
     pub fn rotate_every(mut self, age: impl Into<Option<Duration>>) -> Self {
         self.policy.rotate_every = age.into();
         self
@@ -144,6 +152,8 @@ impl PolicyBuilder {
     ///
     /// The default is 60 seconds. It stays good beyond that until its successor has been presented once,
     /// because the response that carried it may have been lost.
+    #[doc(alias = "regenerateDestroy")]
+    #[doc(alias = "sessionRegenerateDestroy")]
     pub fn forward_window(mut self, window: Duration) -> Self {
         self.policy.forward_window = window;
         self
@@ -239,6 +249,8 @@ impl PolicyBuilder {
     ///
     /// The default is `None`. A request from elsewhere is a stranger's. The address is the peer's, or what
     /// a [trusted proxy](Self::trusted_proxies) says.
+    #[doc(alias = "sessionMatchIP")]
+    #[doc(alias = "sess_match_ip")]
     pub fn match_ip(mut self, part: impl Into<Option<IpMatch>>) -> Self {
         self.policy.match_ip = part.into();
         self
@@ -246,6 +258,7 @@ impl PolicyBuilder {
 
     /// Binds a session to the `User-Agent` of the client that began it. Off by default: browsers change
     /// theirs with every update.
+    #[doc(alias = "sess_match_useragent")]
     pub fn match_user_agent(mut self) -> Self {
         self.policy.match_user_agent = true;
         self
@@ -275,6 +288,8 @@ impl PolicyBuilder {
     /// # Ok(())
     /// # }
     /// ```
+    #[doc(alias = "proxyIPs")]
+    #[doc(alias = "sess_forwarded_ip")]
     pub fn trusted_proxies(mut self, networks: impl IntoIterator<Item = Cidr>, header: ProxyHeader) -> Self {
         self.policy.trusted_proxies = TrustedProxies { networks: networks.into_iter().collect(), header };
         self

@@ -72,6 +72,8 @@ impl PolicyBuilder {
     /// The default is `__Host-session`; `__Secure-session` with a domain or a path of its own; `session`
     /// where the cookie is insecure. A name that is set is used as it is, and may start with one of the
     /// prefixes only if their conditions are met.
+    #[doc(alias = "sessionCookieName")]
+    #[doc(alias = "sess_cookie_name")]
     pub fn cookie_name(mut self, name: impl Into<String>) -> Self {
         self.cookie_name = Some(name.into());
         self
@@ -80,6 +82,7 @@ impl PolicyBuilder {
     /// Sets the path below which the browser sends the cookie.
     ///
     /// The default is `/`. A path keeps no other application on the same host from reading the cookie.
+    #[doc(alias = "cookiePath")]
     pub fn cookie_path(mut self, path: impl Into<String>) -> Self {
         self.policy.cookie.path = path.into();
         self
@@ -88,6 +91,7 @@ impl PolicyBuilder {
     /// Sets the domain with all whose hosts the cookie is shared.
     ///
     /// None by default: only the host that set the cookie gets it.
+    #[doc(alias = "cookieDomain")]
     pub fn cookie_domain(mut self, domain: impl Into<String>) -> Self {
         self.policy.cookie.domain = Some(domain.into());
         self
@@ -96,6 +100,7 @@ impl PolicyBuilder {
     /// Sets on which requests from other sites the browser sends the cookie.
     ///
     /// The default is [`SameSite::Lax`].
+    #[doc(alias = "cookieSameSite")]
     pub fn same_site(mut self, same_site: SameSite) -> Self {
         self.policy.cookie.same_site = same_site;
         self
@@ -114,6 +119,8 @@ impl PolicyBuilder {
     }
 
     /// Lets the browser send the cookie over HTTPS only. The default.
+    #[doc(alias = "cookieSecure")]
+    #[doc(alias = "sess_secure")]
     pub fn secure_cookie(mut self) -> Self {
         self.policy.cookie.secure = true;
         self

@@ -25,6 +25,19 @@ impl Session {
     ///
     /// [`Closed`](ErrorKind::Closed) after the end of the request, for a session that does not exist yet,
     /// and always for a handle.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use steadfast::{Result, Session};
+    /// async fn form(session: Session) -> Result<String> {
+    ///     Ok(format!(r#"<input type="hidden" name="token" value="{}">"#, session.csrf_token()?))
+    /// }
+    ///
+    /// async fn posted(session: Session, token: String) -> Result<&'static str> {
+    ///     Ok(if session.verify_csrf(token) { "done" } else { "the form was too old; please send it again" })
+    /// }
+    /// ```
     #[doc(alias = "csrf_hash")]
     pub fn csrf_token(&self) -> Result<String> {
         if self.exchange.is_handle() {

@@ -64,6 +64,7 @@ impl Session {
 
     /// Returns the keys of all flash values, in their order.
     #[doc(alias = "getFlashKeys")]
+    #[doc(alias = "get_flash_keys")]
     pub fn flash_keys(&self) -> Vec<Vec<u8>> {
         self.marked_keys(Mark::is_flash)
     }

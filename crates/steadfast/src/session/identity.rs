@@ -31,6 +31,17 @@ impl Session {
     ///
     /// [`TooLarge`](ErrorKind::TooLarge) for an id of more than 512 bytes, [`Closed`](ErrorKind::Closed)
     /// after the end of the request and for a handle.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use steadfast::{Result, Session};
+    /// async fn sign_in(session: Session) -> Result<()> {
+    ///     // … after the password was checked:
+    ///     session.login("alice")?;
+    ///     session.remember(true)
+    /// }
+    /// ```
     pub fn login(&self, user: impl Into<String>) -> Result<()> {
         let user = user.into();
         if user.len() > MAX_USER_BYTES {

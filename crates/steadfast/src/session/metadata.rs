@@ -37,22 +37,26 @@ impl Session {
 
     /// Returns the 8 digits that stand for the session in logs; `None` for one that does not exist yet.
     #[doc(alias = "session_id")]
+    #[doc(alias = "id")]
     pub fn tag(&self) -> Option<String> {
         self.exchange.with(|work| work.base.as_ref().map(|base| token::tag(&base.key)))
     }
 
-    /// Returns when the session began.
+    /// Returns when the session began; `None` for one that does not exist yet. A sign-in begins anew.
+    #[doc(alias = "session_start")]
     pub fn created_at(&self) -> Option<Timestamp> {
         self.exchange.with(|work| work.header().map(|header| header.created_at))
     }
 
-    /// Returns when the session was last used before this request.
+    /// Returns when the session was last used before this request, with a resolution of a sixtieth of its
+    /// idle timeout; `None` for one that does not exist yet.
     #[doc(alias = "last_activity")]
+    #[doc(alias = "session_last_activity")]
     pub fn last_active(&self) -> Option<Timestamp> {
         self.metadata().map(|metadata| metadata.last_active)
     }
 
-    /// Returns when the session ends if it is not used any more.
+    /// Returns when the session ends if it is not used any more; `None` for one that does not exist yet.
     pub fn expires_at(&self) -> Option<Timestamp> {
         self.metadata().map(|metadata| metadata.expires_at)
     }

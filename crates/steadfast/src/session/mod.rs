@@ -29,7 +29,8 @@ pub(crate) use state::{Phase, State, Step, UserChange};
 /// and written by one commit before the head of the response leaves. Clones, and the sessions that
 /// middleware of the same request takes, are one and the same.
 ///
-/// Nothing is written, and no cookie sent, unless something changed. After the response's head has left,
+/// Nothing is written, and no cookie sent, unless something changed, flash values aged, or the secret has
+/// served its time. After the response's head has left,
 /// reads see what was committed, and writes are [`Closed`](crate::ErrorKind::Closed). For what goes on
 /// longer there is [`detach`](Self::detach).
 ///
@@ -48,6 +49,7 @@ pub(crate) use state::{Phase, State, Step, UserChange};
 ///
 /// Each method carries the name of its counterpart in CodeIgniter as an alias for the search. The table
 /// of all of them is in `docs/from-codeigniter.md`.
+#[doc(alias = "$_SESSION")]
 #[derive(Clone)]
 pub struct Session {
     exchange: Arc<Exchange>,

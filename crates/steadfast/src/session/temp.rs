@@ -23,6 +23,19 @@ impl Session {
     /// # Errors
     ///
     /// As [`set`](Self::set).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # fn send_code(session: &steadfast::Session) -> steadfast::Result<()> {
+    /// session.set_temp("code", 4711, Duration::from_secs(60))?;
+    /// // … within a minute:
+    /// let right = session.temp_get("code")? == Some(4711);
+    /// # drop(right);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[doc(alias = "setTempdata")]
     #[doc(alias = "set_tempdata")]
     pub fn set_temp<T: Serialize>(&self, key: impl KeyFor<T>, value: T, ttl: Duration) -> Result<()> {
@@ -57,6 +70,7 @@ impl Session {
 
     /// Returns the keys of all temp values, in their order.
     #[doc(alias = "getTempKeys")]
+    #[doc(alias = "get_temp_keys")]
     pub fn temp_keys(&self) -> Vec<Vec<u8>> {
         self.marked_keys(Mark::is_temp)
     }

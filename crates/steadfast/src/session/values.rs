@@ -171,6 +171,17 @@ impl Session {
     /// # Errors
     ///
     /// As [`get`](Self::get); a value of another type stays.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # fn download(session: &steadfast::Session) -> steadfast::Result<()> {
+    /// session.set("link", "/files/7")?;
+    /// assert_eq!(session.take::<String>("link")?.as_deref(), Some("/files/7"));
+    /// assert_eq!(session.take::<String>("link")?, None);
+    /// # Ok(())
+    /// # }
+    /// ```
     #[doc(alias = "ro_userdata")]
     pub fn take<T: DeserializeOwned>(&self, key: impl KeyFor<T>) -> Result<Option<T>> {
         let key = key.key_bytes();
@@ -184,7 +195,7 @@ impl Session {
         })
     }
 
-    /// Returns all ordinary values, without flash and temp ones.
+    /// Returns all ordinary values, without flash and temp ones. A stored null is among them.
     ///
     /// # Errors
     ///
@@ -194,7 +205,8 @@ impl Session {
         self.read(|state, now| collect(state, now, |entry| entry.mark == Mark::None))
     }
 
-    /// Returns the keys of all values that are there, flash and temp ones included, in their order.
+    /// Returns the keys of all values that are there, flash and temp ones and nulls included, in the order in
+    /// which they came.
     pub fn keys(&self) -> Vec<Vec<u8>> {
         self.read(|state, now| {
             state.values.iter().filter(|e| e.mark.lasts(now)).map(|e| e.key.to_vec()).collect()

@@ -15,8 +15,9 @@ use crate::record::Mark;
 
 /// A request's session, to read.
 ///
-/// One read of the store, no lease, no write, no wait for requests that write. Flash values are found and
-/// do not age. If something of the same request holds a [`Session`], the view sees its changes.
+/// One read of the store, no lease, no wait for requests that write, and no write on the request's path: that
+/// the session was used is noted off it, now and then. Flash values are found and do not age, and no secret is
+/// rotated. If something of the same request holds a [`Session`], the view sees its changes.
 ///
 /// # Examples
 ///

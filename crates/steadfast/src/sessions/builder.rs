@@ -59,6 +59,25 @@ impl SessionsBuilder {
     }
 
     /// Sets a listener, which is called for every event, on the thread where it happens. It must be quick.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use steadfast::{EventKind, Sessions};
+    ///
+    /// # async fn example() -> steadfast::Result<()> {
+    /// let sessions = Sessions::builder()
+    ///     .on_event(|event| {
+    ///         if let EventKind::Anomaly(anomaly) = event.kind {
+    ///             eprintln!("{} on session {:?}", anomaly.as_str(), event.tag());
+    ///         }
+    ///     })
+    ///     .connect("memory:")
+    ///     .await?;
+    /// # drop(sessions);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn on_event(mut self, listener: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
         self.listener = Some(Arc::new(listener));
         self
@@ -66,6 +85,7 @@ impl SessionsBuilder {
 
     /// Sets how often expired records are removed in the background: every minute by default, `None` for
     /// never, if something else calls [`Sessions::purge`].
+    #[doc(alias = "sess_gc_probability")]
     pub fn purge_every(mut self, interval: impl Into<Option<Duration>>) -> Self {
         self.purge_every = interval.into();
         self
@@ -76,6 +96,10 @@ impl SessionsBuilder {
     /// # Errors
     ///
     /// As [`Sessions::connect`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Nothing is left behind but an empty store.
     #[expect(clippy::unused_async, reason = "networked drivers connect; the embedded ones don't wait")]
     pub async fn connect(self, dsn: &str) -> Result<Sessions> {
         let store = dsn::open(dsn, &self.clock)?;

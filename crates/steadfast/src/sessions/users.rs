@@ -30,8 +30,11 @@ pub struct SessionInfo {
     /// Whether its cookie outlives the browser.
     pub persistent: bool,
     /// The address from which the user signed in.
+    #[doc(alias = "ip_address")]
+    #[doc(alias = "session_ip_address")]
     pub ip: Option<IpAddr>,
-    /// The user agent with which they signed in.
+    /// The user agent with which they signed in, its first 512 bytes.
+    #[doc(alias = "session_user_agent")]
     pub user_agent: String,
     key: StoreKey,
 }
@@ -51,6 +54,25 @@ impl Sessions {
     /// # Errors
     ///
     /// Whatever the store fails with. A damaged record is left out.
+    ///
+    /// # Cancel safety
+    ///
+    /// Reads only.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use steadfast::{Result, Session, Sessions};
+    /// async fn devices(sessions: &Sessions, session: &Session) -> Result<Vec<String>> {
+    ///     let Some(user) = session.user() else { return Ok(Vec::new()) };
+    ///     let devices = sessions.sessions_of(&user).await?;
+    ///     let line = |info: &steadfast::SessionInfo| match info.is(session) {
+    ///         true => format!("{} (this one)", info.user_agent),
+    ///         false => info.user_agent.clone(),
+    ///     };
+    ///     Ok(devices.iter().map(line).collect())
+    /// }
+    /// ```
     pub async fn sessions_of(&self, user: &str) -> Result<Vec<SessionInfo>> {
         let now = self.core.clock.now();
         let mut infos = Vec::new();
@@ -68,7 +90,7 @@ impl Sessions {
     /// Ends all sessions of a user, and returns how many there were.
     ///
     /// Every session whose sign-in was acknowledged before the call is dead when it returns, with all that
-    /// followed from it, and no running request brings it back. A sign-in during the call stays.
+    /// followed from it, and no running request brings it back. A sign-in during the call may end with them.
     ///
     /// # Errors
     ///
@@ -113,15 +135,18 @@ impl Sessions {
     }
 
     async fn revoke_but(&self, user: &str, keep: Option<StoreKey>) -> Result<u64> {
-        let began = self.core.clock.now();
-        let mut revoked = 0;
+        let (mut revoked, mut latest) = (0, self.core.clock.now());
+        // The first walk takes all there are, because clocks of other nodes can't tell a sign-in before the
+        // call from one after it.
+        let mut signed_in_by = Timestamp::MAX;
         // A step-up that was under way may have moved a session to a new key behind the list's back. It
         // keeps the time of its sign-in, so it is told from a sign-in during the call; and since a step-up
         // needs its old record, a walk that finds nothing is the last.
         loop {
             let mut doomed = Vec::new();
             self.each_of(user, |key, _, header| {
-                if Some(key) != keep && header.created_at <= began {
+                if Some(key) != keep && header.created_at <= signed_in_by {
+                    latest = latest.max(header.created_at);
                     doomed.push((key, header.standing));
                 }
             })
@@ -129,6 +154,7 @@ impl Sessions {
             if doomed.is_empty() {
                 return Ok(revoked);
             }
+            signed_in_by = latest;
             for (key, standing) in doomed {
                 let deleted = self.core.store.delete(&key).await?;
                 self.core.ended(EventKind::Revoked, &key);

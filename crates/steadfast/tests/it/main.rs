@@ -19,8 +19,10 @@ mod memory;
 #[cfg(feature = "dangerous-protocol")]
 mod mutants;
 mod outage;
+mod pages;
 mod responses;
 mod round_trips;
+mod sessions;
 mod site;
 mod slow_answers;
 #[cfg(feature = "sqlite")]
