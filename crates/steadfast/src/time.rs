@@ -70,6 +70,13 @@ impl Timestamp {
     }
 }
 
+impl From<Timestamp> for SystemTime {
+    /// Converts, for libraries that format times.
+    fn from(instant: Timestamp) -> Self {
+        UNIX_EPOCH + Duration::from_micros(instant.0)
+    }
+}
+
 impl Add<Duration> for Timestamp {
     type Output = Self;
 

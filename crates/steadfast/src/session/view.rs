@@ -10,6 +10,7 @@ use serde::de::DeserializeOwned;
 use super::{KeyFor, Metadata, Session};
 use crate::codec::Value;
 use crate::error::Result;
+use crate::handle::SessionHandle;
 use crate::lifecycle::Exchange;
 use crate::record::Mark;
 
@@ -106,6 +107,29 @@ impl SessionView {
     /// They hold all values, and digests by which requests are let in: show them to nobody.
     pub fn record_bytes(&self) -> Option<Bytes> {
         self.session.record_bytes()
+    }
+
+    /// Returns a token for the forms of this response, as [`Session::csrf_token`] does; `None` if there is no
+    /// session, since a view creates none.
+    ///
+    /// # Errors
+    ///
+    /// As [`Session::csrf_token`].
+    pub fn csrf_token(&self) -> Result<Option<String>> {
+        self.session.tag().map(|_| self.session.csrf_token()).transpose()
+    }
+
+    /// Reports whether a CSRF token is one of this session's, in constant time.
+    #[must_use]
+    pub fn verify_csrf(&self, token: impl AsRef<[u8]>) -> bool {
+        self.session.verify_csrf(token)
+    }
+
+    /// Returns a handle for sockets, streams and jobs that outlive the request; `None` for a session that
+    /// does not exist.
+    #[must_use]
+    pub fn detach(&self) -> Option<SessionHandle> {
+        self.session.detach()
     }
 
     /// Leaves the session's deadline where it is, although it is used: for polling.
