@@ -15,5 +15,8 @@ pub(crate) fn run(data: &[u8]) {
         let line = [data, b", ", appended.as_bytes()].concat();
         assert_eq!(client_ip(proxy, &[&line], header), client);
         assert_eq!(client_ip(proxy, &[data, appended.as_bytes()], header), client);
+        // What the client wrote is read if nothing was appended; addresses have one form.
+        let claimed = client_ip(proxy, &[data], header);
+        assert_eq!(claimed, claimed.to_canonical());
     }
 }

@@ -41,7 +41,7 @@ fn rotations() -> Scenario {
 
 /// Handlers ask for rotations as early as they can.
 fn rotations_on_demand() -> Scenario {
-    Scenario { requests: vec![(Read, 3), (Rotate, 2)], ticks: 11, ..quiet() }
+    Scenario { requests: vec![(Read, 3), (Rotate, 2)], ticks: 9, ..quiet() }
 }
 
 /// More requests at once, some of which only look, for one rotation.
@@ -77,7 +77,7 @@ fn everything() -> Scenario {
     Scenario {
         begins: Some(1),
         requests: vec![(Read, 1), (Write, 1), (StepUp, 1), (Rotate, 1)],
-        ticks: 6,
+        ticks: 5,
         rotate_every: Some(5),
         ..quiet()
     }
@@ -152,7 +152,7 @@ fn a_rotation_on_demand_signs_nobody_out() {
 
 #[test]
 fn slow_heads_sign_nobody_out() {
-    holds("slow heads", Scenario { slow_heads: true, requests: vec![(Read, 3), (Rotate, 1)], ..rotations() });
+    holds("slow heads", Scenario { slow_heads: true, requests: vec![(Read, 2), (Rotate, 1)], ..rotations() });
 }
 
 #[test]
