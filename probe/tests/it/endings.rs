@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::site::{Browser, Site, Store, on_every_store};
+use crate::site::{Browser, Site, Store, in_both_modes, on_every_store};
 
 on_every_store! {
     nothing_revives_a_session_that_was_destroyed
@@ -14,25 +14,25 @@ on_every_store! {
 }
 
 fn nothing_revives_a_session_that_was_destroyed(store: Store) {
-    for mode in ["exclusive", "merge"] {
+    in_both_modes(|mode| {
         end_under_load(store, mode, |_, browser| assert_eq!(browser.ask("/destroy").status, 200));
-    }
+    });
 }
 
 fn nothing_revives_a_session_that_was_signed_out(store: Store) {
-    for mode in ["exclusive", "merge"] {
+    in_both_modes(|mode| {
         end_under_load(store, mode, |_, browser| assert_eq!(browser.ask("/logout").status, 200));
-    }
+    });
 }
 
 fn nothing_revives_a_session_that_was_revoked(store: Store) {
-    for mode in ["exclusive", "merge"] {
+    in_both_modes(|mode| {
         end_under_load(store, mode, |site, _| {
             let mut other = site.browser();
             other.visit("/login?u=alice");
             assert_eq!(other.visit("/revoke_all")["revoked"], 2);
         });
-    }
+    });
 }
 
 fn nothing_revives_a_session_that_was_revoked_by_its_own_request(store: Store) {

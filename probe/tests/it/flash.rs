@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::site::{Site, Store, on_every_store, parallel};
+use crate::site::{Site, Store, in_both_modes, on_every_store, parallel};
 
 on_every_store! {
     a_flash_value_is_there_for_the_next_page_and_gone_after_it
@@ -41,14 +41,14 @@ fn a_background_request_reads_flash_and_leaves_it(store: Store) {
 }
 
 fn pages_that_overlap_age_flash_once(store: Store) {
-    for mode in ["exclusive", "merge"] {
+    in_both_modes(|mode| {
         let site = Site::start(store, &format!("--concurrency {mode}"));
         let mut browser = site.browser();
         browser.visit("/flash?k=notice&v=saved");
         let pages = parallel(3, |_| browser.ask("/readflash?k=notice&sleep=150").json()["flash"].clone());
         assert_eq!(pages, ["saved"; 3], "{mode}");
         assert_eq!(browser.visit("/readflash?k=notice")["flash"], Value::Null, "{mode}");
-    }
+    });
 }
 
 fn flash_can_be_kept_and_become_ordinary(store: Store) {

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::site::{Browser, Site, Store, on_every_store, parallel};
+use crate::site::{Browser, Site, Store, in_both_modes, on_every_store, parallel};
 
 /// A secret is due after a second, and its predecessor good for three more.
 const ROTATING: &str = "--rotate-every 1 --forward-window 3 --lock-wait 30";
@@ -21,22 +21,16 @@ const WINDOW: Duration = Duration::from_millis(3_200);
 
 on_every_store! {
     fifty_requests_with_a_secret_that_is_due_get_one_successor
-    merged_requests_with_a_secret_that_is_due_get_one_successor
     a_rotation_on_demand_forwards_the_old_cookie
     a_busy_browser_is_never_signed_out_however_its_responses_come
 }
 
-fn fifty_requests_with_a_secret_that_is_due_get_one_successor(store: Store) {
-    storm(&Site::start(store, ROTATING));
-}
-
-fn merged_requests_with_a_secret_that_is_due_get_one_successor(store: Store) {
-    storm(&Site::start(store, &format!("{ROTATING} --concurrency merge")));
-}
-
 /// A machine that stalls for longer than the window shows nothing of it, so it gets another try.
-fn storm(site: &Site) {
-    assert!((0..4).any(|_| survives_a_rotation(site)), "this machine is too slow for a window of 3 seconds");
+fn fifty_requests_with_a_secret_that_is_due_get_one_successor(store: Store) {
+    in_both_modes(|mode| {
+        let site = Site::start(store, &format!("{ROTATING} --concurrency {mode}"));
+        assert!((0..4).any(|_| survives_a_rotation(&site)), "this machine is too slow for a window of 3 s");
+    });
 }
 
 /// Looks into a window and behind it, and reports whether it was quick enough to see something. One wait

@@ -244,3 +244,8 @@ pub(crate) fn parallel<T: Send>(times: usize, job: impl Fn(usize) -> T + Sync) -
         threads.into_iter().map(|thread| thread.join().expect("a request ends without a panic")).collect()
     })
 }
+
+/// Does something for each mode of concurrency, at once: such tests mostly wait.
+pub(crate) fn in_both_modes(job: impl Fn(&str) + Sync) {
+    parallel(2, |i| job(["exclusive", "merge"][i]));
+}
