@@ -40,6 +40,8 @@ pub enum EventKind {
     Ended,
     /// A session was ended by a revocation.
     Revoked,
+    /// A cookie led to no record: it was ended, purged, or never issued.
+    Missing,
     /// A session was found past its deadline.
     Expired,
     /// Expired records were removed.
@@ -92,6 +94,7 @@ impl EventKind {
             Self::Renewed => "renewed",
             Self::Ended => "ended",
             Self::Revoked => "revoked",
+            Self::Missing => "missing",
             Self::Expired => "expired",
             Self::Purged => "purged",
             Self::Anomaly(anomaly) => anomaly.as_str(),

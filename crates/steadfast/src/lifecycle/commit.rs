@@ -15,8 +15,8 @@ use crate::events::EventKind;
 use crate::plan::{Admission, Fate, Opened, Rotation, StoreOp};
 use crate::record::Standing;
 use crate::store::{
-    Created, Found, LeaseEnd, LeaseToken, Predecessor, Record, Replaced, Store as _, StoreKey, Updated,
-    Version,
+    Created, Found, LeaseEnd, LeaseToken, Predecessor, Record, Replaced, Store as _, StoreKey, Touched,
+    Updated, Version,
 };
 use crate::time::Timestamp;
 
@@ -243,9 +243,12 @@ impl Exchange {
                 let Some(key) = self.with(|work| work.base.as_ref().map(|base| base.key)) else { return };
                 let (core, off_path) = (Arc::clone(core), &core.off_path);
                 off_path.run(async move {
-                    // A touch that fails is done by the next request: the slack is made for that.
-                    drop(core.store.touch(&key, expires_at).await);
-                    core.observer.tell(EventKind::Touched, &key);
+                    match core.store.touch(&key, expires_at).await {
+                        Ok(Touched::Moved) => core.observer.tell(EventKind::Touched, &key),
+                        Ok(Touched::Missing) => {}
+                        // The next request does it: the slack is made for that.
+                        Err(error) => core.observer.failed(error.kind(), Some(&key)),
+                    }
                     drop(turn);
                 });
             }
@@ -278,10 +281,13 @@ impl Exchange {
 
 /// Notes the first presentation of a secret, unless somebody wrote meanwhile: the next one notes it then.
 async fn deliver(core: &Core, key: &StoreKey, seen: Version, written: &Written, standing: Standing) {
-    let updated = core.store.update(key, seen, &written.record, LeaseEnd::None).await;
-    if let Ok(Updated::Stored) = updated {
-        core.observer.tell(EventKind::Delivered, key);
-        end_origin(core, standing, written.header.seen_at);
+    match core.store.update(key, seen, &written.record, LeaseEnd::None).await {
+        Ok(Updated::Stored) => {
+            core.observer.tell(EventKind::Delivered, key);
+            end_origin(core, standing, written.header.seen_at);
+        }
+        Ok(Updated::Stale | Updated::Missing) => {}
+        Err(error) => core.observer.failed(error.kind(), Some(key)),
     }
 }
 

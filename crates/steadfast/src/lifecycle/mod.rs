@@ -67,7 +67,7 @@ impl Core {
     /// Called within a runtime, once.
     pub(crate) fn renew_leases(self: &Arc<Self>) {
         let core = Arc::downgrade(self);
-        let interval = self.policy.lease / RENEWALS_PER_LEASE;
+        let interval = (self.policy.lease / RENEWALS_PER_LEASE).max(Duration::from_millis(1));
         tokio::spawn(async move {
             let mut tick = tokio::time::interval(interval);
             tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);

@@ -168,7 +168,7 @@ impl Exchange {
             loaded => loaded.map_err(|error| self.failed(error, &key))?,
         };
         match loaded {
-            Loaded::Missing => Ok(None),
+            Loaded::Missing => Ok(self.no_record(&key)),
             Loaded::Found(found) => self.judge(key, token, found, asked, client).await,
         }
     }
@@ -222,9 +222,12 @@ impl Exchange {
                 acquired => acquired.map_err(|error| self.failed(error, &key))?,
             };
             match acquired {
-                Acquired::Missing => return Ok(None),
+                Acquired::Missing => return Ok(self.no_record(&key)),
                 Acquired::Held(found) => {
                     turn.hold(lease_token);
+                    if looked {
+                        self.core.observer.waited(&key, came.elapsed());
+                    }
                     return self.seat(turn, self.judge(key, token, found, asked, client).await?);
                 }
                 Acquired::Busy if !looked => {
@@ -360,6 +363,12 @@ impl Exchange {
             work.state.run(Step::AgeFlash { flash_at: base.header.flash_at }, now)?;
         }
         Ok(())
+    }
+
+    /// Tells of a cookie that leads to no record: it was ended, purged, or never issued.
+    fn no_record<T>(&self, key: &StoreKey) -> Option<T> {
+        self.core.observer.tell(EventKind::Missing, key);
+        None
     }
 
     async fn damaged<T>(&self, key: &StoreKey) -> Result<Option<T>> {

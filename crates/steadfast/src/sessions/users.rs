@@ -77,6 +77,7 @@ impl Sessions {
         let now = self.core.clock.now();
         let mut infos = Vec::new();
         self.each_of(user, |key, record, header| {
+            let Some(header) = header else { return };
             let frozen = matches!(header.standing, Standing::Frozen { .. });
             if !frozen && now < record.record.expires_at {
                 infos.push(self.info(key, record.record.expires_at, header));
@@ -145,9 +146,11 @@ impl Sessions {
         loop {
             let mut doomed = Vec::new();
             self.each_of(user, |key, _, header| {
-                if Some(key) != keep && header.created_at <= signed_in_by {
-                    latest = latest.max(header.created_at);
-                    doomed.push((key, header.standing));
+                // A record that can't be read here may be read by a newer node: it ends with the others.
+                let signed_in = header.map_or(Timestamp::EPOCH, |header| header.created_at);
+                if Some(key) != keep && signed_in <= signed_in_by {
+                    latest = latest.max(signed_in);
+                    doomed.push((key, header.map(|header| header.standing)));
                 }
             })
             .await?;
@@ -158,26 +161,30 @@ impl Sessions {
             for (key, standing) in doomed {
                 let deleted = self.core.store.delete(&key).await?;
                 self.core.ended(EventKind::Revoked, &key);
-                let counts = deleted == Deleted::Gone && !matches!(standing, Standing::Frozen { .. });
+                let counts = deleted == Deleted::Gone && !matches!(standing, Some(Standing::Frozen { .. }));
                 revoked += u64::from(counts);
             }
         }
     }
 
-    /// Walks through the records of a user.
-    async fn each_of(&self, user: &str, mut visit: impl FnMut(StoreKey, &Listed, &Header)) -> Result<()> {
+    /// Walks through the records of a user, with the headers of those that can be read.
+    async fn each_of(
+        &self,
+        user: &str,
+        mut visit: impl FnMut(StoreKey, &Listed, Option<&Header>),
+    ) -> Result<()> {
         let user = token::user_key(user);
         let mut after = None;
         loop {
             let page = self.core.store.of_user(&user, after.as_ref(), PAGE).await?;
             for listed in &page {
-                if let Ok(contents) = record::decode(&listed.record.payload) {
-                    visit(listed.key, listed, &contents.header);
-                }
+                let contents = record::decode(&listed.record.payload).ok();
+                visit(listed.key, listed, contents.as_ref().map(|contents| &contents.header));
             }
+            // A page that is not full is no end: drivers leave damaged records out.
             match page.last() {
-                Some(last) if page.len() == PAGE.get() => after = Some(last.key),
-                _ => return Ok(()),
+                Some(last) => after = Some(last.key),
+                None => return Ok(()),
             }
         }
     }
