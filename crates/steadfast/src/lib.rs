@@ -134,6 +134,12 @@
 //! [operations]: https://github.com/steadfast-rs/steadfast/blob/main/docs/operations.md
 //! [architecture]: https://github.com/steadfast-rs/steadfast/blob/main/ARCHITECTURE.md
 
+// The way of a request through the crate has its end in the adaptors.
+#![cfg_attr(
+    not(feature = "tower"),
+    expect(dead_code, unused_imports, reason = "without an adaptor nobody reads a request")
+)]
+
 // In the order of the data's way: from the request to the store, and back.
 #[cfg(feature = "tower")]
 mod adaptor;

@@ -65,6 +65,10 @@ struct Dsn<'a> {
     faults: Vec<String>,
 }
 
+#[cfg_attr(
+    not(any(all(unix, feature = "files"), feature = "sqlite")),
+    expect(dead_code, reason = "only drivers on disk have a path and options")
+)]
 impl<'a> Dsn<'a> {
     fn parse(dsn: &'a str) -> Result<Self> {
         let Some((driver, rest)) = dsn.split_once(':') else {
