@@ -1,0 +1,121 @@
+//! The load: 16 connections, 256 sessions in turn, one request at a time on each connection.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::Result;
+
+const CONNECTIONS: usize = 16;
+
+const SESSIONS: usize = 256;
+
+pub(super) struct Load {
+    connections: Vec<Connection>,
+    cookies: Rc<[String]>,
+}
+
+impl Load {
+    pub(super) async fn connect(address: SocketAddr) -> Result<Self> {
+        let mut connections = Vec::new();
+        for _ in 0..CONNECTIONS {
+            let stream = TcpStream::connect(address).await?;
+            stream.set_nodelay(true)?;
+            connections.push(Connection { stream, buffer: vec![0; 4096] });
+        }
+        Ok(Self { connections, cookies: Rc::new([]) })
+    }
+
+    /// Starts the sessions of the requests that follow.
+    pub(super) async fn start_sessions(&mut self, server: &str) -> Result<()> {
+        let mut cookies = Vec::new();
+        for _ in 0..SESSIONS {
+            let path = if server == "layer" { "/memory/start".into() } else { format!("/{server}/start") };
+            let response = self.connections[0].send(&request(&path, "")).await?;
+            let cookie = header(response, "set-cookie: ").ok_or("the session was given no cookie")?;
+            cookies.push(cookie.split(';').next().unwrap_or_default().to_owned());
+        }
+        self.cookies = cookies.into();
+        Ok(())
+    }
+
+    /// Sends requests for a while, and returns the server's processor time for each, in microseconds.
+    pub(super) async fn run(&mut self, path: &str, time: Duration) -> Result<f64> {
+        let requests: Rc<[_]> = self.cookies.iter().map(|cookie| request(path, cookie)).collect();
+        let before = self.cpu().await?;
+        let (sent, until) = (Rc::new(Cell::new(0)), Instant::now() + time);
+        let tasks = tokio::task::LocalSet::new();
+        let mut running = Vec::new();
+        for mut connection in self.connections.drain(..) {
+            let (requests, sent) = (Rc::clone(&requests), Rc::clone(&sent));
+            running.push(tasks.spawn_local(async move {
+                while Instant::now() < until {
+                    let at = sent.replace(sent.get() + 1);
+                    connection.send(&requests[at % SESSIONS]).await?;
+                }
+                Ok::<_, Box<dyn std::error::Error + Send + Sync>>(connection)
+            }));
+        }
+        tasks.await;
+        for connection in running {
+            self.connections.push(connection.await??);
+        }
+        let used = self.cpu().await? - before;
+        #[expect(clippy::cast_precision_loss, reason = "a few seconds in nanoseconds")]
+        let microseconds = used as f64 / 1_000.0;
+        Ok(microseconds / f64::from(u32::try_from(sent.get())?))
+    }
+
+    async fn cpu(&mut self) -> Result<u64> {
+        let response = self.connections[0].send(&request("/cpu", "")).await?;
+        let body = response.split_once("\r\n\r\n").map_or("", |(_, body)| body);
+        Ok(body.parse()?)
+    }
+}
+
+fn request(path: &str, cookie: &str) -> Vec<u8> {
+    let cookie = if cookie.is_empty() { String::new() } else { format!("cookie: {cookie}\r\n") };
+    format!("GET {path} HTTP/1.1\r\nhost: bench\r\nuser-agent: Mozilla/5.0 (X11; Linux x86_64)\r\naccept: */*\r\n{cookie}\r\n")
+        .into_bytes()
+}
+
+struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    /// Sends a request and reads its response, which is a success.
+    async fn send(&mut self, request: &[u8]) -> Result<&str> {
+        self.stream.write_all(request).await?;
+        let mut len = 0;
+        loop {
+            let read = self.stream.read(&mut self.buffer[len..]).await?;
+            if read == 0 {
+                return Err("the server closed the connection, or said too much".into());
+            }
+            len += read;
+            if let Some(whole) = whole(std::str::from_utf8(&self.buffer[..len])?)? {
+                return Ok(std::str::from_utf8(&self.buffer[..whole])?);
+            }
+        }
+    }
+}
+
+/// Returns the length of a response, once all of it is there.
+fn whole(response: &str) -> Result<Option<usize>> {
+    let Some(head) = response.find("\r\n\r\n") else { return Ok(None) };
+    if !response.starts_with("HTTP/1.1 200 ") {
+        return Err(format!("unexpected response: {}", response.lines().next().unwrap_or_default()).into());
+    }
+    let body: usize = header(&response[..head + 2], "content-length: ").unwrap_or("0").parse()?;
+    Ok((response.len() >= head + 4 + body).then_some(head + 4 + body))
+}
+
+fn header<'a>(response: &'a str, name: &str) -> Option<&'a str> {
+    response.split("\r\n").find_map(|line| line.strip_prefix(name))
+}
