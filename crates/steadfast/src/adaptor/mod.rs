@@ -79,12 +79,13 @@ pub(crate) fn attached(parts: &Parts) -> Result<Arc<Exchange>> {
 }
 
 pub(crate) async fn open(exchange: &Arc<Exchange>, access: Access, parts: &Parts) -> Result<()> {
-    let client = || client(exchange.core(), parts);
+    let client = || client(exchange.core(), parts, access);
     exchange.open(access, Opening::Request(client)).await
 }
 
-/// Finds out what is known of the client.
-fn client(core: &Core, parts: &Parts) -> Result<Client> {
+/// Finds out what is known of the client, as far as the access needs it: what only reads ages no flash values
+/// and signs nobody in.
+fn client(core: &Core, parts: &Parts, access: Access) -> Result<Client> {
     let (policy, headers) = (&core.policy, &parts.headers);
     let cookies = candidates(headers.get_all(COOKIE).iter().map(|line| line.as_bytes()), core.cookies.name());
     let ip = client_ip(peer(parts), headers, &policy.trusted_proxies);
@@ -96,14 +97,15 @@ fn client(core: &Core, parts: &Parts) -> Result<Client> {
     }
     let agent = headers.get(http::header::USER_AGENT).map_or(&b""[..], |agent| agent.as_bytes());
     let agent = &agent[..agent.len().min(MAX_USER_AGENT_BYTES)];
+    let writes = access > Access::View;
     Ok(Client {
         tokens: cookies.iter().filter_map(Token::parse).collect(),
         too_many: cookies.overflow(),
         ip,
-        user_agent: String::from_utf8_lossy(agent).into_owned(),
+        user_agent: if writes { String::from_utf8_lossy(agent).into_owned() } else { String::new() },
         bound_ip: policy.match_ip.zip(ip).map(|(part, ip)| ip_fingerprint(ip, part)),
         bound_agent: policy.match_user_agent.then(|| agent_fingerprint(agent)),
-        background: request_kind(headers) == RequestKind::Background,
+        background: writes && request_kind(headers) == RequestKind::Background,
         any_device: false,
     })
 }

@@ -14,7 +14,7 @@ use tower_service::Service;
 
 use super::Attached;
 use crate::error::{Error, Result};
-use crate::lifecycle::{Core, Exchange};
+use crate::lifecycle::{Core, Exchange, Prepared};
 use crate::policy::OnServerError;
 use crate::sessions::Sessions;
 
@@ -160,9 +160,9 @@ struct Commit {
 }
 
 impl Commit {
-    fn new(exchange: Arc<Exchange>) -> Self {
-        let committed = Arc::clone(&exchange);
-        Self { exchange, running: Some(Box::pin(async move { committed.commit().await })) }
+    fn new(exchange: Arc<Exchange>, prepared: Box<Prepared>) -> Self {
+        let begun = Arc::clone(&exchange);
+        Self { exchange, running: Some(Box::pin(async move { begun.finish_commit(prepared).await })) }
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
@@ -207,7 +207,13 @@ where
                         exchange.abandon();
                         return Poll::Ready(Ok(answer(&exchange, response, Ok(()))));
                     }
-                    state.set(State::Committing { commit: Commit::new(exchange), response: Some(response) });
+                    match exchange.begin_commit() {
+                        Ok(Some(prepared)) => {
+                            let commit = Commit::new(exchange, prepared);
+                            state.set(State::Committing { commit, response: Some(response) });
+                        }
+                        done => return Poll::Ready(Ok(answer(&exchange, response, done.map(drop)))),
+                    }
                 }
                 StateProjection::Committing { commit, response } => {
                     let result = ready!(commit.poll(cx));

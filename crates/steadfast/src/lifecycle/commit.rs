@@ -7,13 +7,14 @@ use tokio::time::Instant;
 
 use super::Core;
 use super::desk::Turn;
-use super::exchange::{Access, Base, Exchange, Outcome, Work, missing};
+use super::exchange::{Access, Base, Exchange, Outcome, SendCookie, Work, missing};
 use super::open::Again;
 use super::prepare::{Afterwards, Fresh, Op, Prepared, Written};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::EventKind;
 use crate::plan::{Admission, Fate, Opened, Rotation, StoreOp};
 use crate::record::Standing;
+use crate::session::Phase;
 use crate::store::{
     Created, Found, LeaseEnd, LeaseToken, Predecessor, Record, Replaced, Store as _, StoreKey, Touched,
     Updated, Version,
@@ -50,28 +51,52 @@ impl Exchange {
     ///
     /// The write may or may not have happened; the turn is passed on, and the lease given back.
     pub(crate) async fn commit(self: &Arc<Self>) -> Result<()> {
-        if self.with(|work| std::mem::replace(&mut work.state.phase, crate::session::Phase::Closed))
-            == crate::session::Phase::Closed
-        {
-            return Ok(());
+        match self.begin_commit()? {
+            Some(prepared) => self.finish_commit(prepared).await,
+            None => Ok(()),
         }
-        let result = self.commit_once_open().await;
-        if let Err(error) = &result {
-            self.abandon();
-            let key = self.with(|work| work.base.as_ref().map(|base| base.key));
-            self.core.observer.failed(error.kind(), key.as_ref());
-        }
-        result
     }
 
-    async fn commit_once_open(self: &Arc<Self>) -> Result<()> {
+    /// Plans the commit, and does it if the store need not be asked, as after a request that only read.
+    /// Otherwise returns what [`finish_commit`](Self::finish_commit) is to do.
+    ///
+    /// # Errors
+    ///
+    /// As [`commit`](Self::commit).
+    pub(crate) fn begin_commit(self: &Arc<Self>) -> Result<Option<Box<Prepared>>> {
+        if self.with(|work| std::mem::replace(&mut work.state.phase, Phase::Closed)) == Phase::Closed {
+            return Ok(None);
+        }
+        match self.with(|work| work.prepare(&self.core)) {
+            Ok(Prepared { op: Op::Nothing, cookie, now, .. }) => {
+                self.settle_read(self.committed(cookie), now);
+                Ok(None)
+            }
+            Ok(prepared) => Ok(Some(Box::new(prepared))),
+            Err(error) => Err(self.commit_failed(error)),
+        }
+    }
+
+    /// Does what [`begin_commit`](Self::begin_commit) left to be done.
+    pub(crate) async fn finish_commit(self: &Arc<Self>, prepared: Box<Prepared>) -> Result<()> {
+        self.store(prepared).await.map_err(|error| self.commit_failed(error))
+    }
+
+    fn commit_failed(&self, error: Error) -> Error {
+        self.abandon();
+        let key = self.with(|work| work.base.as_ref().map(|base| base.key));
+        self.core.observer.failed(error.kind(), key.as_ref());
+        error
+    }
+
+    /// Boxes what only a conflict needs: each commit carries room for what is not.
+    async fn store(self: &Arc<Self>, mut prepared: Box<Prepared>) -> Result<()> {
         let mut in_line = None;
         for _ in 0..TRIES {
             let began = Instant::now();
-            let prepared = self.with(|work| work.prepare(&self.core))?;
             match self.send(&prepared.op).await? {
                 Sent::Done => {
-                    self.settle(prepared, began);
+                    self.settle(*prepared, began);
                     return Ok(());
                 }
                 Sent::KeyTaken => self.with(|work| work.reserved = None),
@@ -83,11 +108,12 @@ impl Exchange {
                 Sent::Gone => return Err(missing()),
                 Sent::Conflict => {
                     if in_line.is_none() {
-                        in_line = self.get_in_line().await;
+                        in_line = Box::pin(self.get_in_line()).await;
                     }
-                    self.rebase().await?;
+                    Box::pin(self.rebase()).await?;
                 }
             }
+            *prepared = self.with(|work| work.prepare(&self.core))?;
         }
         Err(Error::new(ErrorKind::Busy, "too many requests changed the session at once; try again"))
     }
@@ -167,13 +193,10 @@ impl Exchange {
 
     /// Notes what was stored, passes the turn on, and leaves the rest to be done off the path.
     fn settle(self: &Arc<Self>, prepared: Prepared, began: Instant) {
-        let Prepared { op, cookie, kind } = prepared;
-        let turn = self.with(|work| {
-            work.outcome = Outcome::Committed(cookie);
-            work.turn.take()
-        });
+        let Prepared { op, cookie, kind, now } = prepared;
+        let turn = self.committed(cookie);
         match op {
-            Op::Nothing => self.settle_read(turn),
+            Op::Nothing => self.settle_read(turn, now),
             Op::Create { new } => {
                 self.core.observer.tell(EventKind::Created, &new.key);
                 self.with(|work| work.go_on_from(new, &self.core));
@@ -202,6 +225,14 @@ impl Exchange {
         }
     }
 
+    /// Notes that the commit is done, with the cookie to send, and takes the turn, to be passed on.
+    fn committed(&self, cookie: Option<SendCookie>) -> Option<Turn> {
+        self.with(|work| {
+            work.outcome = Outcome::Committed(cookie);
+            work.turn.take()
+        })
+    }
+
     fn settle_update(
         &self,
         key: StoreKey,
@@ -211,12 +242,15 @@ impl Exchange {
         began: Instant,
     ) {
         let Written { record, header } = written;
-        let (found, standing) = self.with(|work| {
-            let found = Found { record, now: work.now(&self.core) };
+        let for_waiter = turn.as_ref().is_some_and(Turn::keeps_lease);
+        let (found, standing, now) = self.with(|work| {
+            let now = work.now(&self.core);
+            let found = Found { record, now };
+            let handed = for_waiter.then(|| found.clone());
             let base = work.base.as_mut().expect("only a record that was opened is updated");
             let standing = base.header.standing;
-            (base.found, base.header) = (found.clone(), header.clone());
-            (found, standing)
+            (base.found, base.header) = (found, header);
+            (handed, standing, now)
         });
         self.core.observer.tell(EventKind::Committed, &key);
         if let StoreOp::Update(identity) = kind {
@@ -225,19 +259,19 @@ impl Exchange {
             }
             if identity.deliver {
                 self.core.observer.tell(EventKind::Delivered, &key);
-                end_origin(&self.core, standing, found.now);
+                end_origin(&self.core, standing, now);
             }
         }
-        match turn {
-            Some(turn) if turn.keeps_lease() => turn.hand_over(found, began),
-            turn => pass_on(turn),
+        match (turn, found) {
+            (Some(turn), Some(found)) => turn.hand_over(found, began),
+            (turn, _) => pass_on(turn),
         }
     }
 
     /// Does what a request that wrote nothing leaves to be done, off its path, and then passes the turn on.
-    fn settle_read(&self, turn: Option<Turn>) {
+    fn settle_read(&self, turn: Option<Turn>, now: Timestamp) {
         let core = &self.core;
-        match self.with(|work| work.afterwards(core)) {
+        match self.with(|work| work.afterwards(core, now)) {
             Afterwards::Nothing => drop(turn),
             Afterwards::Touch(expires_at) => {
                 let Some(key) = self.with(|work| work.base.as_ref().map(|base| base.key)) else { return };

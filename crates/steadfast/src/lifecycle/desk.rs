@@ -5,7 +5,7 @@
 //! is fair. The lease of the store keeps other nodes out; it is given back now and then, so that they get
 //! their turn, too.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
+use crate::store::by_key::ByKey;
 use crate::store::{Found, Lease, LeaseToken, StoreKey};
 use crate::token::SecretDigest;
 
@@ -27,7 +28,7 @@ const TIME_IN_A_ROW: Duration = Duration::from_secs(1);
 
 /// Where requests queue.
 pub(crate) struct Desk {
-    shards: [Mutex<HashMap<StoreKey, Place>>; SHARDS],
+    shards: [Mutex<ByKey<Place>>; SHARDS],
     /// Gives back a lease whose holder is gone.
     give_back: Box<dyn Fn(StoreKey, LeaseToken) + Send + Sync>,
 }
@@ -38,8 +39,11 @@ struct Place {
     waiters: VecDeque<Waiter>,
     lease: Option<Held>,
     /// The secrets with which the session opens, as the one at work found it.
-    secrets: Vec<SecretDigest>,
+    secrets: Secrets,
 }
+
+/// The secrets with which a session opens: the present one, and its predecessor while that is good.
+pub(crate) type Secrets = [Option<SecretDigest>; 2];
 
 struct Waiter {
     arrived: Instant,
@@ -121,7 +125,9 @@ impl Desk {
 
     /// Reports whether a secret opens the session that somebody is at work on, as far as the desk knows.
     pub(crate) fn knows(&self, key: &StoreKey, presented: &SecretDigest) -> bool {
-        self.shard(key).get(key).is_some_and(|place| place.secrets.iter().any(|s| s.matches(presented)))
+        self.shard(key)
+            .get(key)
+            .is_some_and(|place| place.secrets.iter().flatten().any(|s| s.matches(presented)))
     }
 
     /// Returns the leases that have not been renewed for `interval` and not been held for `max`.
@@ -151,7 +157,7 @@ impl Desk {
         }
     }
 
-    fn shard(&self, key: &StoreKey) -> MutexGuard<'_, HashMap<StoreKey, Place>> {
+    fn shard(&self, key: &StoreKey) -> MutexGuard<'_, ByKey<Place>> {
         lock(&self.shards[usize::from(key.as_bytes()[0]) % SHARDS])
     }
 }
@@ -185,7 +191,7 @@ impl Turn {
     }
 
     /// Notes with which secrets the session opens, so that nobody else needs to wait for a turn.
-    pub(crate) fn opens_with(&self, secrets: Vec<SecretDigest>) {
+    pub(crate) fn opens_with(&self, secrets: Secrets) {
         if let Some(place) = self.desk.shard(&self.key).get_mut(&self.key) {
             place.secrets = secrets;
         }

@@ -31,7 +31,7 @@ pub(crate) enum Access {
 #[derive(Debug, Default)]
 pub(crate) struct Client {
     /// The tokens of its cookies, at most as many as are tried.
-    pub(crate) tokens: Vec<Token>,
+    pub(crate) tokens: Tokens,
     /// There were more of them.
     pub(crate) too_many: bool,
     pub(crate) ip: Option<IpAddr>,
@@ -46,6 +46,24 @@ pub(crate) struct Client {
     pub(crate) any_device: bool,
 }
 
+/// The tokens of a client's cookies: one nearly always, which then needs no list.
+#[derive(Debug, Default)]
+pub(crate) enum Tokens {
+    #[default]
+    None,
+    One(Token),
+    Several(Vec<Token>),
+}
+
+impl FromIterator<Token> for Tokens {
+    fn from_iter<I: IntoIterator<Item = Token>>(tokens: I) -> Self {
+        let mut tokens = tokens.into_iter();
+        let Some(first) = tokens.next() else { return Self::None };
+        let Some(second) = tokens.next() else { return Self::One(first) };
+        Self::Several([first, second].into_iter().chain(tokens).collect())
+    }
+}
+
 /// One request's session.
 pub(crate) struct Exchange {
     pub(super) core: Arc<Core>,
@@ -53,7 +71,8 @@ pub(crate) struct Exchange {
     pub(super) arrived: Timestamp,
     /// Held while the session is being opened, by those of one request only.
     opening: tokio::sync::Mutex<()>,
-    cell: Mutex<Option<Work>>,
+    /// Boxed, so that a request which takes no session does not carry room for one.
+    cell: Mutex<Option<Box<Work>>>,
     /// The application itself opened it, by its key.
     handle: bool,
 }
@@ -156,7 +175,7 @@ impl Exchange {
         let before = self.cell().as_ref().map(|work| (work.access, work.is_committed()));
         match before {
             Some((had, committed)) if had >= access || committed => Ok(()),
-            Some(_) => self.upgrade(access).await,
+            Some(_) => Box::pin(self.upgrade(access, opening)).await,
             None => {
                 let work = self.begin(access, opening).await?;
                 *self.cell() = Some(work);
@@ -201,7 +220,7 @@ impl Exchange {
         Some(header)
     }
 
-    pub(super) fn cell(&self) -> MutexGuard<'_, Option<Work>> {
+    pub(super) fn cell(&self) -> MutexGuard<'_, Option<Box<Work>>> {
         // Nothing of the application runs under the lock but the closures of `update`; if one panics,
         // the handler panics, and nothing of its request is written.
         self.cell.lock().unwrap_or_else(PoisonError::into_inner)
@@ -224,7 +243,13 @@ impl fmt::Debug for Exchange {
 impl Work {
     /// Returns the present time by the store's clock.
     pub(crate) fn now(&self, core: &Core) -> Timestamp {
-        core.clock.now().shifted(self.skew)
+        self.clock(core)()
+    }
+
+    /// Returns what tells the present time by the store's clock.
+    pub(crate) fn clock<'a>(&self, core: &'a Core) -> impl Fn() -> Timestamp + use<'a> {
+        let skew = self.skew;
+        move || core.clock.now().shifted(skew)
     }
 
     pub(super) fn is_committed(&self) -> bool {

@@ -28,6 +28,7 @@ use off_path::OffPath;
 use watch::Watch;
 
 pub(crate) use exchange::{Access, Client, Exchange, Opening, Work};
+pub(crate) use prepare::Prepared;
 pub(crate) use watch::Watching;
 
 /// A lease is renewed when a third of it has passed, so that one late renewal does not lose it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::desk::Turn;
-use super::exchange::{Access, Base, Client, Exchange, Opening, Outcome, Work};
+use super::exchange::{Access, Base, Client, Exchange, Opening, Outcome, Tokens, Work};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Anomaly, EventKind};
 use crate::plan::{self, Admission, Opened, Rotation};
@@ -38,7 +38,7 @@ impl Exchange {
         &self,
         access: Access,
         opening: Opening<C>,
-    ) -> Result<Work> {
+    ) -> Result<Box<Work>> {
         let (mut client, key) = match opening {
             Opening::Request(client) => (client()?, None),
             Opening::Handle(key) => (Client { background: true, ..Client::default() }, Some(key)),
@@ -53,59 +53,41 @@ impl Exchange {
     }
 
     /// Opens the session again for an extractor that wants more than the one before it.
-    pub(super) async fn upgrade(&self, access: Access) -> Result<()> {
-        let (token, mut client) = self.with(|work| {
-            let token = work.base.as_ref().and_then(|base| base.token.clone());
-            (token, std::mem::take(&mut work.client))
-        });
-        client.tokens = token.into_iter().collect();
-        let entered = match self.find(access, &mut client).await {
-            Ok(entered) => entered,
-            Err(error) => {
-                self.with(|work| work.client = client);
-                return Err(error);
-            }
+    pub(super) async fn upgrade<C: FnOnce() -> Result<Client>>(
+        &self,
+        access: Access,
+        opening: Opening<C>,
+    ) -> Result<()> {
+        let mut client = match opening {
+            Opening::Request(client) => client()?,
+            Opening::Handle(_) => Client { background: true, ..Client::default() },
         };
+        let token = self.with(|work| work.base.as_ref().and_then(|base| base.token.clone()));
+        client.tokens = token.into_iter().collect();
+        let entered = self.find(access, &mut client).await?;
         let mut work = self.work(access, client, entered);
         self.with(|before| {
             if before.access == Access::View {
                 self.age_flash(&mut work)?;
             }
             work.adopt(before, &self.core)?;
-            *before = work;
+            *before = *work;
             Ok(())
         })
     }
 
-    fn work(&self, access: Access, client: Client, entered: Option<Entered>) -> Work {
-        let limits = self.core.policy.limits();
-        let replayable = access == Access::Merge;
-        let Some(Entered { base, asked, codec, values, turn }) = entered else {
-            let state = State::new(self.core.policy.codec, Values::default(), limits, replayable);
-            return Work {
-                access,
-                client,
-                base: None,
-                state,
-                turn: None,
-                skew: 0,
-                outcome: Outcome::Pending,
-                reserved: None,
-            };
+    fn work(&self, access: Access, client: Client, entered: Option<Box<Entered>>) -> Box<Work> {
+        let (base, skew, codec, values, turn) = match entered.map(|entered| *entered) {
+            Some(Entered { base, asked, codec, values, turn }) => {
+                let skew = base.found.now.ahead_of_clock(asked, self.core.clock.now());
+                (Some(base), skew, codec, values, turn)
+            }
+            None => (None, 0, self.core.policy.codec, Values::default(), None),
         };
-        let skew = base.found.now.ahead_of_clock(asked, self.core.clock.now());
         let skew = if skew.abs() < SKEW_REPORTED { skew } else { self.report_skew(skew) };
-        let state = State::new(codec, values, limits, replayable);
-        Work {
-            access,
-            client,
-            base: Some(base),
-            state,
-            turn,
-            skew,
-            outcome: Outcome::Pending,
-            reserved: None,
-        }
+        let state = State::new(codec, values, self.core.policy.limits(), access == Access::Merge);
+        let outcome = Outcome::Pending;
+        Box::new(Work { access, client, base, state, turn, skew, outcome, reserved: None })
     }
 
     fn report_skew(&self, skew: i64) -> i64 {
@@ -114,15 +96,15 @@ impl Exchange {
     }
 
     /// Finds the one session that a client's cookies open.
-    async fn find(&self, access: Access, client: &mut Client) -> Result<Option<Entered>> {
+    async fn find(&self, access: Access, client: &mut Client) -> Result<Option<Box<Entered>>> {
         if client.too_many {
             self.core.observer.alarm(Anomaly::TooManyCookies, None);
         }
-        let mut tokens = std::mem::take(&mut client.tokens);
-        let token = match tokens.len() {
-            0 => return Ok(None),
-            1 => tokens.remove(0),
-            _ => match self.only_one_that_opens(tokens, client).await? {
+        let token = match std::mem::take(&mut client.tokens) {
+            Tokens::None => return Ok(None),
+            Tokens::One(token) => token,
+            // Boxed, as everything here that happens rarely: each request carries room for what is not.
+            Tokens::Several(tokens) => match Box::pin(self.only_one_that_opens(tokens, client)).await? {
                 Some(token) => token,
                 None => return Ok(None),
             },
@@ -153,24 +135,28 @@ impl Exchange {
         key: StoreKey,
         token: Option<Token>,
         client: &Client,
-    ) -> Result<Option<Entered>> {
+    ) -> Result<Option<Box<Entered>>> {
         match access {
             Access::View | Access::Merge => self.look(key, token, client).await,
-            Access::Exclusive => self.take_turn(key, token, client).await,
+            // Boxed, so that those who wait for nobody do not carry room for the wait.
+            Access::Exclusive => Box::pin(self.take_turn(key, token, client)).await,
         }
     }
 
     /// Reads the record and lets the request in or not.
-    async fn look(&self, key: StoreKey, token: Option<Token>, client: &Client) -> Result<Option<Entered>> {
+    async fn look(
+        &self,
+        key: StoreKey,
+        token: Option<Token>,
+        client: &Client,
+    ) -> Result<Option<Box<Entered>>> {
         let asked = self.core.clock.now();
-        let loaded = match self.core.store.load(&key).await {
-            Err(error) if error.kind() == ErrorKind::Corrupt => return self.damaged(&key).await,
-            loaded => loaded.map_err(|error| self.failed(error, &key))?,
+        let judged = match self.core.store.load(&key).await {
+            Ok(Loaded::Missing) => return Ok(self.no_record(&key)),
+            Ok(Loaded::Found(found)) => self.judge(key, token, found, asked, client),
+            Err(error) => Err(error),
         };
-        match loaded {
-            Loaded::Missing => Ok(self.no_record(&key)),
-            Loaded::Found(found) => self.judge(key, token, found, asked, client).await,
-        }
+        self.unless_damaged(&key, judged).await
     }
 
     /// Takes the session's turn on this node and its lease in the store, then lets the request in.
@@ -179,19 +165,19 @@ impl Exchange {
         key: StoreKey,
         token: Option<Token>,
         client: &Client,
-    ) -> Result<Option<Entered>> {
+    ) -> Result<Option<Box<Entered>>> {
         let came = Instant::now();
         let turn = match self.core.desk.enter(&key) {
             Ok(turn) => turn,
             Err(waiting) => {
                 // A stranger waits for nothing, and what is frozen needs no turn.
                 if !token.as_ref().is_some_and(|t| self.core.desk.knows(&key, &t.secret.digest())) {
-                    match self.look(key, token.clone(), client).await? {
+                    match Box::pin(self.look(key, token.clone(), client)).await? {
                         Some(entered) if entered.base.opened != Opened::Frozen => {}
                         settled => return Ok(settled),
                     }
                 }
-                let wait = tokio::time::timeout(self.core.policy.lock_wait, waiting.turn()).await;
+                let wait = Box::pin(tokio::time::timeout(self.core.policy.lock_wait, waiting.turn())).await;
                 self.core.observer.waited(&key, came.elapsed());
                 wait.map_err(|_| self.busy(&key))?
             }
@@ -206,11 +192,12 @@ impl Exchange {
         token: Option<Token>,
         client: &Client,
         came: Instant,
-    ) -> Result<Option<Entered>> {
+    ) -> Result<Option<Box<Entered>>> {
         if let Some(found) = turn.take_handed_record(&self.core, &key).await {
             self.core.observer.tell(EventKind::HandedOver, &key);
             // It was committed after this request came.
-            return self.seat(turn, self.judge(key, token, found, self.arrived, client).await?);
+            let judged = self.judge(key, token, found, self.arrived, client);
+            return self.seat(turn, self.unless_damaged(&key, judged).await?);
         }
         let mut looked = false;
         loop {
@@ -218,8 +205,8 @@ impl Exchange {
             let lease = Lease { token: lease_token, ttl: self.core.policy.lease };
             let asked = self.core.clock.now();
             let acquired = match self.acquire(&turn, &key, lease).await {
-                Err(error) if error.kind() == ErrorKind::Corrupt => return self.damaged(&key).await,
-                acquired => acquired.map_err(|error| self.failed(error, &key))?,
+                Err(error) => return self.unless_damaged(&key, Err(error)).await,
+                Ok(acquired) => acquired,
             };
             match acquired {
                 Acquired::Missing => return Ok(self.no_record(&key)),
@@ -228,11 +215,12 @@ impl Exchange {
                     if looked {
                         self.core.observer.waited(&key, came.elapsed());
                     }
-                    return self.seat(turn, self.judge(key, token, found, asked, client).await?);
+                    let judged = self.judge(key, token, found, asked, client);
+                    return self.seat(turn, self.unless_damaged(&key, judged).await?);
                 }
                 Acquired::Busy if !looked => {
                     looked = true;
-                    match self.look(key, token.clone(), client).await? {
+                    match Box::pin(self.look(key, token.clone(), client)).await? {
                         Some(entered) if entered.base.opened != Opened::Frozen => {}
                         settled => return Ok(settled),
                     }
@@ -261,33 +249,42 @@ impl Exchange {
     }
 
     /// Keeps the turn for a request that was let in to write; lets go of it at once for all others.
-    fn seat(&self, turn: Turn, entered: Option<Entered>) -> Result<Option<Entered>> {
+    fn seat(&self, turn: Turn, entered: Option<Box<Entered>>) -> Result<Option<Box<Entered>>> {
         let Some(mut entered) = entered else { return Ok(None) };
         if entered.base.opened != Opened::Frozen {
             let header = &entered.base.header;
             let predecessor = header.predecessor.as_ref().map(|p| p.digest);
-            turn.opens_with([Some(header.secret), predecessor].into_iter().flatten().collect());
+            turn.opens_with([Some(header.secret), predecessor]);
             entered.turn = Some(turn);
         }
         Ok(Some(entered))
     }
 
+    /// Moves damaged bytes away, and tells of other failures.
+    async fn unless_damaged(
+        &self,
+        key: &StoreKey,
+        judged: Result<Option<Box<Entered>>>,
+    ) -> Result<Option<Box<Entered>>> {
+        match judged {
+            Err(error) if error.kind() == ErrorKind::Corrupt => Box::pin(self.damaged(key)).await,
+            judged => judged.map_err(|error| self.failed(error, key)),
+        }
+    }
+
     /// Lets a request into a record, or not.
-    async fn judge(
+    fn judge(
         &self,
         key: StoreKey,
         token: Option<Token>,
         found: Found,
         asked: Timestamp,
         client: &Client,
-    ) -> Result<Option<Entered>> {
+    ) -> Result<Option<Box<Entered>>> {
         if found.record.payload.len() > self.core.policy.max_record_bytes {
-            return Err(self.failed(too_large(), &key));
+            return Err(too_large());
         }
-        let Contents { codec, header, mut values } = match record::decode(&found.record.payload) {
-            Err(error) if error.kind() == ErrorKind::Corrupt => return self.damaged(&key).await,
-            contents => contents.map_err(|error| self.failed(error, &key))?,
-        };
+        let Contents { codec, header, mut values } = record::decode(&found.record.payload)?;
         if found.now >= found.record.expires_at || found.now >= header.absolute_at {
             self.core.observer.tell(EventKind::Expired, &key);
             return Ok(None);
@@ -296,9 +293,9 @@ impl Exchange {
         let Some(opened) = opened else { return Ok(None) };
         self.core.observer.tell(EventKind::Loaded, &key);
         // Temp values that are over are stored no more, from the next write on.
-        values.retain(|mark| mark.lasts(found.now));
+        values.retain(|mark| mark.lasts(|| found.now));
         let base = Base { token, key, found, header, opened };
-        Ok(Some(Entered { base, asked, codec, values, turn: None }))
+        Ok(Some(Box::new(Entered { base, asked, codec, values, turn: None })))
     }
 
     fn admit(
@@ -394,7 +391,10 @@ impl Exchange {
         let client = self.with(|work| std::mem::take(&mut work.client));
         let looked = self.look(key, token, &client).await;
         self.with(|work| work.client = client);
-        Ok(looked?.map(|Entered { base, codec, values, .. }| Again { base, codec, values }))
+        Ok(looked?.map(|entered| {
+            let Entered { base, codec, values, .. } = *entered;
+            Again { base, codec, values }
+        }))
     }
 }
 

@@ -10,15 +10,17 @@ use crate::random;
 use crate::record::{self, Device, Header, Standing, Values};
 use crate::rules::Rules;
 use crate::session::UserChange;
-use crate::store::{Record, StoreKey, Version};
+use crate::store::{Record, StoreKey, UserKey, Version};
 use crate::time::Timestamp;
 use crate::token::{self, Secret, Token};
 
 /// A commit, ready to be sent to the store.
-pub(super) struct Prepared {
+pub(crate) struct Prepared {
     pub(super) op: Op,
     pub(super) cookie: Option<SendCookie>,
     pub(super) kind: StoreOp,
+    /// When it was made.
+    pub(super) now: Timestamp,
 }
 
 /// What is sent to the store.
@@ -69,9 +71,9 @@ impl Work {
         let Plan::Do(kind, cookie) = plan::plan(opened, done, core.policy.rules) else {
             return Err(superseded());
         };
-        let (op, header, token) = self.op(core, kind, now)?;
-        let cookie = self.cookie(core, cookie, header.as_ref(), token, now)?;
-        Ok(Prepared { op, cookie, kind })
+        let (op, token) = self.op(core, kind, now)?;
+        let cookie = self.cookie(core, cookie, self.header_after(&op), token, now)?;
+        Ok(Prepared { op, cookie, kind, now })
     }
 
     /// How the session was opened, for the plan: who only reads never rotates.
@@ -84,39 +86,48 @@ impl Work {
         }
     }
 
-    /// Makes the store operation, with the header that will hold and the token of who may come with it.
-    fn op(&self, core: &Core, kind: StoreOp, now: Timestamp) -> Result<(Op, Option<Header>, Option<Token>)> {
+    /// Makes the store operation, with the token of who may come afterwards, if it is a new one.
+    fn op(&self, core: &Core, kind: StoreOp, now: Timestamp) -> Result<(Op, Option<Token>)> {
         let base = self.base.as_ref();
         let base_of = || base.expect("the plan changes only a record that was opened");
         Ok(match kind {
-            StoreOp::None => (Op::Nothing, base.map(|b| b.header.clone()), None),
+            StoreOp::None => (Op::Nothing, None),
             StoreOp::Create => {
                 let new = self.fresh(core, None, now)?;
-                let (header, token) = (new.written.header.clone(), new.token.clone());
-                (Op::Create { new }, Some(header), Some(token))
+                let token = new.token.clone();
+                (Op::Create { new }, Some(token))
             }
             StoreOp::Update(identity) => {
                 let base = base_of();
                 let (written, token) = self.update(core, base, identity, now)?;
-                let header = written.header.clone();
                 let seen = base.found.record.version;
-                (Op::Update { key: base.key, seen, written }, Some(header), token)
+                (Op::Update { key: base.key, seen, written }, token)
             }
             StoreOp::Freeze | StoreOp::Succeed | StoreOp::DeleteAndCreate => {
                 let base = base_of();
                 let carried = (kind != StoreOp::DeleteAndCreate).then_some(base);
                 let new = self.fresh(core, carried, now)?;
                 let frozen = carried.map(|base| frozen(base, new.key)).transpose()?;
-                let (header, token) = (new.written.header.clone(), new.token.clone());
+                let token = new.token.clone();
                 let seen = base.found.record.version;
-                (Op::Replace { old: base.key, seen, frozen, new }, Some(header), Some(token))
+                (Op::Replace { old: base.key, seen, frozen, new }, Some(token))
             }
             StoreOp::Delete => {
                 let base = base_of();
                 let (seen, ended) = (base.found.record.version, self.ended(core, base, now));
-                (Op::End { key: base.key, seen, ended }, None, None)
+                (Op::End { key: base.key, seen, ended }, None)
             }
         })
+    }
+
+    /// Returns the header that will hold after an operation.
+    fn header_after<'a>(&'a self, op: &'a Op) -> Option<&'a Header> {
+        match op {
+            Op::Nothing => self.header(),
+            Op::Create { new } | Op::Replace { new, .. } => Some(&new.written.header),
+            Op::Update { written, .. } => Some(&written.header),
+            Op::End { .. } => None,
+        }
     }
 
     /// Makes the record of a session that starts now, or that goes on from another under a new key.
@@ -152,14 +163,16 @@ impl Work {
         now: Timestamp,
     ) -> Result<(Written, Option<Token>)> {
         let mut header = base.header.clone();
-        let next = Secret::fresh();
-        if let Some(token) = &base.token {
-            header.apply(identity, &token.secret, &next, now, core.policy.forward_window);
+        let mut token = None;
+        // Mostly nothing happens to the identity, and then the system is not asked for randomness.
+        if let Some(presented) = base.token.as_ref().filter(|_| identity != Identity::default()) {
+            let next = Secret::fresh();
+            header.apply(identity, &presented.secret, &next, now, core.policy.forward_window);
+            token = identity.rotate.then(|| presented.with_secret(next));
         }
         header.forget_predecessor(now);
         header.seen_at = if self.state.extend { now } else { header.seen_at };
         self.settle(core, &mut header, now);
-        let token = base.token.as_ref().filter(|_| identity.rotate).map(|token| token.with_secret(next));
         Ok((self.write(core, header, now)?, token))
     }
 
@@ -209,8 +222,15 @@ impl Work {
         // A write that is not a use leaves the deadline where it is.
         let kept = self.base.as_ref().filter(|_| !self.state.extend).map(|base| base.found.record.expires_at);
         let expires_at = kept.unwrap_or_else(|| core.deadline(&header, now));
-        let user = header.user.as_deref().map(token::user_key);
+        let user = self.user_key(&header);
         Ok(Written { record: Record { payload, version: Version::fresh(), expires_at, user }, header })
+    }
+
+    /// Returns the user in whose index the record is listed: a digest, taken over if the record had it.
+    fn user_key(&self, header: &Header) -> Option<UserKey> {
+        let same = self.base.as_ref().filter(|base| base.header.user == header.user);
+        let known = same.and_then(|base| base.found.record.user);
+        header.user.as_deref().map(|user| known.unwrap_or_else(|| token::user_key(user)))
     }
 
     /// Makes the cookie that the response sends.
@@ -316,7 +336,7 @@ pub(super) enum Afterwards {
 
 impl Work {
     /// Decides what a request that wrote nothing leaves to be done.
-    pub(super) fn afterwards(&self, core: &Core) -> Afterwards {
+    pub(super) fn afterwards(&self, core: &Core, now: Timestamp) -> Afterwards {
         let Some(Base { opened: Opened::Live { admission, .. }, header, found, token, .. }) = &self.base
         else {
             return Afterwards::Nothing;
@@ -324,7 +344,7 @@ impl Work {
         if matches!(admission, Admission::Current { first: true }) && token.is_some() {
             return Afterwards::Deliver;
         }
-        let deadline = core.deadline(header, self.now(core));
+        let deadline = core.deadline(header, now);
         let moved = deadline.saturating_since(found.record.expires_at);
         let due =
             self.state.extend && moved >= header.idle / crate::policy::TOUCH_FRACTION && !moved.is_zero();

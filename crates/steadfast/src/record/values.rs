@@ -36,9 +36,9 @@ impl Mark {
         matches!(self, Self::Temp(_))
     }
 
-    /// Reports whether a value with this mark is there at `now`.
-    pub(crate) fn lasts(self, now: Timestamp) -> bool {
-        !matches!(self, Self::Temp(until) if until < now)
+    /// Reports whether a value with this mark is there now.
+    pub(crate) fn lasts(self, now: impl FnOnce() -> Timestamp) -> bool {
+        !matches!(self, Self::Temp(until) if until < now())
     }
 }
 

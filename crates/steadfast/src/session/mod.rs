@@ -23,6 +23,9 @@ pub use view::SessionView;
 
 pub(crate) use state::{Phase, State, Step, UserChange};
 
+/// Tells the present time. Only temp values have to know it, so no clock is read for the others.
+type Now<'a> = &'a dyn Fn() -> Timestamp;
+
 /// A request's session, to read and write.
 ///
 /// It was loaded when the handler was called, so that nothing here waits for the store; changes are staged
@@ -61,18 +64,18 @@ impl Session {
     }
 
     /// Does steps under the lock of the request's session.
-    fn edit<T>(&self, edit: impl FnOnce(&mut State, Timestamp) -> Result<T>) -> Result<T> {
+    fn edit<T>(&self, edit: impl FnOnce(&mut State, Now<'_>) -> Result<T>) -> Result<T> {
         self.exchange.with(|work| {
-            let now = work.now(self.exchange.core());
-            edit(&mut work.state, now)
+            let now = work.clock(self.exchange.core());
+            edit(&mut work.state, &now)
         })
     }
 
     /// Reads under the lock of the request's session.
-    fn read<T>(&self, read: impl FnOnce(&State, Timestamp) -> T) -> T {
+    fn read<T>(&self, read: impl FnOnce(&State, Now<'_>) -> T) -> T {
         self.exchange.with(|work| {
-            let now = work.now(self.exchange.core());
-            read(&work.state, now)
+            let now = work.clock(self.exchange.core());
+            read(&work.state, &now)
         })
     }
 }

@@ -134,8 +134,8 @@ impl State {
         self.written || self.user != UserChange::Keep
     }
 
-    /// Finds a value that is there at `now`. A null counts as missing, as in CodeIgniter.
-    pub(crate) fn get(&self, key: &[u8], now: Timestamp) -> Option<(&[u8], Mark)> {
+    /// Finds a value that is there now. A null counts as missing, as in CodeIgniter.
+    pub(crate) fn get(&self, key: &[u8], now: impl FnOnce() -> Timestamp) -> Option<(&[u8], Mark)> {
         let entry = self.values.get(key)?;
         (entry.mark.lasts(now) && !self.codec.is_null(entry.value)).then_some((entry.value, entry.mark))
     }
@@ -256,7 +256,8 @@ fn apply(step: &Step, values: &mut Values, codec: Codec, now: Timestamp) -> Resu
         }
         Step::Remove { key } => values.remove(key),
         Step::Edit { key, edit } => {
-            let entry = values.get(key).filter(|entry| entry.mark.lasts(now) && !codec.is_null(entry.value));
+            let entry =
+                values.get(key).filter(|entry| entry.mark.lasts(|| now) && !codec.is_null(entry.value));
             let mark = entry.map_or(Mark::None, |entry| entry.mark);
             let value = edit(codec, entry.map(|entry| entry.value))?;
             values.set(key, value, mark);
@@ -285,7 +286,7 @@ fn apply(step: &Step, values: &mut Values, codec: Codec, now: Timestamp) -> Resu
 fn mark(values: &mut Values, keys: &[Box<[u8]>], change: MarkChange, now: Timestamp) -> bool {
     let mut changed = false;
     for key in keys {
-        let Some(entry) = values.get(key).filter(|entry| entry.mark.lasts(now)) else { continue };
+        let Some(entry) = values.get(key).filter(|entry| entry.mark.lasts(|| now)) else { continue };
         let (from, to) = (entry.mark, change.of(entry.mark));
         changed |= from != to && values.set_mark(key, to);
     }

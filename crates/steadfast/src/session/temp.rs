@@ -40,7 +40,7 @@ impl Session {
     #[doc(alias = "set_tempdata")]
     pub fn set_temp<T: Serialize>(&self, key: impl KeyFor<T>, value: T, ttl: Duration) -> Result<()> {
         let default_ttl = self.exchange.core().policy.temp_ttl;
-        self.put(key.key_bytes(), &value, |now| temp_until(now, ttl, default_ttl))
+        self.put(key.key_bytes(), &value, |now| temp_until(now(), ttl, default_ttl))
     }
 
     /// Returns a temp value; `None` if there is none, also if there is an ordinary or flash one.
@@ -78,7 +78,7 @@ impl Session {
     /// Returns how long a temp value is still there; `None` if there is none.
     pub fn temp_left(&self, key: impl AsRef<[u8]>) -> Option<Duration> {
         self.read(|state, now| match state.get(key.as_ref(), now) {
-            Some((_, Mark::Temp(until))) => Some(until.saturating_since(now)),
+            Some((_, Mark::Temp(until))) => Some(until.saturating_since(now())),
             _ => None,
         })
     }
@@ -110,7 +110,7 @@ impl Session {
         lifetimes: impl IntoIterator<Item = (K, Duration)>,
     ) -> Result<bool> {
         let default_ttl = self.exchange.core().policy.temp_ttl;
-        let now = self.read(|_, now| now);
+        let now = self.read(|_, now| now());
         let marks = lifetimes.into_iter().map(|(key, ttl)| (key, temp_until(now, ttl, default_ttl)));
         self.mark_if_all_there(marks)
     }
@@ -135,7 +135,7 @@ impl Session {
     pub fn remove_temp(&self, key: impl AsRef<[u8]>) -> Result<bool> {
         self.edit(|state, now| {
             let was = state.get(key.as_ref(), now).is_some_and(|(_, mark)| mark.is_temp());
-            state.run(Step::RemoveTemp { key: key.as_ref().into() }, now)?;
+            state.run(Step::RemoveTemp { key: key.as_ref().into() }, now())?;
             Ok(was)
         })
     }

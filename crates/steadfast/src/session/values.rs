@@ -7,11 +7,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::state::Step;
-use super::{KeyFor, Session, State};
+use super::{KeyFor, Now, Session, State};
 use crate::codec::Value;
 use crate::error::{Error, ErrorKind, Result};
 use crate::record::{Entry, Mark};
-use crate::time::Timestamp;
 
 /// # Values
 impl Session {
@@ -102,7 +101,7 @@ impl Session {
     pub fn remove(&self, key: impl AsRef<[u8]>) -> Result<bool> {
         self.edit(|state, now| {
             let was = state.get(key.as_ref(), now).is_some();
-            state.run(Step::Remove { key: key.as_ref().into() }, now)?;
+            state.run(Step::Remove { key: key.as_ref().into() }, now())?;
             Ok(was)
         })
     }
@@ -141,7 +140,9 @@ impl Session {
             codec.encode(&value)
         };
         let key = key.key_bytes();
-        self.edit(|state, now| state.run(Step::Edit { key: key.into(), edit: Arc::new(edit) }, now).map(drop))
+        self.edit(|state, now| {
+            state.run(Step::Edit { key: key.into(), edit: Arc::new(edit) }, now()).map(drop)
+        })
     }
 
     /// Adds to a whole number, and returns the sum. A missing one begins at zero.
@@ -189,7 +190,7 @@ impl Session {
             let value = get(state, key, now)?;
             if value.is_some() {
                 let seen = state.values.get(key).map(|entry| entry.value.into()).unwrap_or_default();
-                state.run(Step::Take { key: key.into(), seen }, now)?;
+                state.run(Step::Take { key: key.into(), seen }, now())?;
             }
             Ok(value)
         })
@@ -236,7 +237,7 @@ impl Session {
     ///
     /// [`Closed`](ErrorKind::Closed) after the end of the request.
     pub fn clear(&self) -> Result<()> {
-        self.edit(|state, now| state.run(Step::Clear, now).map(drop))
+        self.edit(|state, now| state.run(Step::Clear, now()).map(drop))
     }
 
     /// Sets a value with a mark.
@@ -244,11 +245,11 @@ impl Session {
         &self,
         key: &[u8],
         value: &T,
-        mark: impl FnOnce(Timestamp) -> Mark,
+        mark: impl FnOnce(Now<'_>) -> Mark,
     ) -> Result<()> {
         self.edit(|state, now| {
             let value = state.codec.encode(value)?;
-            state.run(Step::Set { key: key.into(), value, mark: mark(now) }, now).map(drop)
+            state.run(Step::Set { key: key.into(), value, mark: mark(now) }, now()).map(drop)
         })
     }
 
@@ -260,7 +261,7 @@ impl Session {
 }
 
 /// Decodes a value that is there at `now`.
-pub(super) fn get<T: DeserializeOwned>(state: &State, key: &[u8], now: Timestamp) -> Result<Option<T>> {
+pub(super) fn get<T: DeserializeOwned>(state: &State, key: &[u8], now: Now<'_>) -> Result<Option<T>> {
     state.get(key, now).map(|(bytes, _)| state.codec.decode(bytes)).transpose()
 }
 
@@ -268,7 +269,7 @@ pub(super) fn get<T: DeserializeOwned>(state: &State, key: &[u8], now: Timestamp
 /// replacement character.
 pub(super) fn collect(
     state: &State,
-    now: Timestamp,
+    now: Now<'_>,
     wanted: impl Fn(&Entry<'_>) -> bool,
 ) -> Result<BTreeMap<String, Value>> {
     let there = state.values.iter().filter(|entry| entry.mark.lasts(now) && wanted(entry));

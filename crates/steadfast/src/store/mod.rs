@@ -3,6 +3,7 @@
 //! A driver knows bytes, versions and deadlines; it knows no codec, no cookie and no policy. What it
 //! must do is written at [`Store`] and checked by the public conformance suite (feature `conformance`).
 
+pub(crate) mod by_key;
 mod erased;
 #[cfg(all(unix, feature = "files"))]
 pub mod files;

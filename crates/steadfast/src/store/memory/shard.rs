@@ -1,8 +1,7 @@
 //! One part of the records, with the leases, index entries and waiters that belong to them.
 
+use std::collections::BTreeSet;
 use std::collections::hash_map::Entry;
-use std::collections::{BTreeSet, HashMap};
-use std::hash::{BuildHasherDefault, Hasher};
 use std::ops::Bound;
 use std::sync::Arc;
 
@@ -10,34 +9,12 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
+use crate::store::by_key::ByKey;
 use crate::store::{
     Acquired, Found, Lease, LeaseEnd, LeaseToken, Listed, Predecessor, Record, Renewed, Replaced, StoreKey,
     Touched, Updated, UserKey, Version,
 };
 use crate::time::Timestamp;
-
-type ByKey<T> = HashMap<StoreKey, T, BuildHasherDefault<DigestHasher>>;
-
-/// Takes the digest's own bits as the hash: they are uniformly distributed already.
-#[derive(Default)]
-pub(super) struct DigestHasher(u64);
-
-impl Hasher for DigestHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        // The last bytes, because the first one is the same for all keys of a shard.
-        if let Some(tail) = bytes.last_chunk() {
-            self.0 = u64::from_ne_bytes(*tail);
-        }
-    }
-
-    fn write_usize(&mut self, _length: usize) {
-        // An array announces its length, which tells keys nothing apart.
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
 
 /// The records whose keys share their first byte.
 #[derive(Default)]
