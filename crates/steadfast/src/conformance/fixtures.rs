@@ -105,7 +105,7 @@ pub(super) async fn replace(
 
 /// Deletes a record that is there.
 pub(super) async fn delete(store: &SharedStore, key: &StoreKey) {
-    let deleted = store.delete(key).await.expect("delete works");
+    let deleted = store.delete(key, None).await.expect("delete works");
     assert_eq!(deleted, Deleted::Gone, "a record that is there is gone after delete");
 }
 

@@ -113,6 +113,7 @@ macro_rules! __conformance_cases {
                 a_created_record_is_loaded_as_it_was_written,
                 a_write_through_one_handle_is_seen_through_the_other,
                 a_load_tells_the_time_of_the_store,
+                the_time_of_the_store_passes,
                 create_leaves_an_existing_record_alone,
                 update_replaces_payload_version_and_deadline,
                 update_of_a_stale_version_writes_nothing,
@@ -120,6 +121,8 @@ macro_rules! __conformance_cases {
                 update_never_revives_a_deleted_record,
                 the_version_before_last_is_stale,
                 delete_removes_the_record_whatever_its_version,
+                delete_over_the_version_seen_removes_the_record,
+                delete_of_a_stale_version_deletes_nothing,
                 delete_of_a_missing_record_is_missing,
                 a_key_can_be_created_again_after_its_deletion,
                 a_version_may_be_any_number,
@@ -243,6 +246,7 @@ macro_rules! __conformance_cases {
                 of_many_replacements_one_is_stored,
                 a_counter_under_leases_counts_every_increment,
                 no_writer_revives_what_is_deleted_meanwhile,
+                of_a_deletion_and_an_update_one_wins,
                 a_reader_sees_the_old_record_or_the_new_one,
             }
         }

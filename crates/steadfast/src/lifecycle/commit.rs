@@ -16,8 +16,8 @@ use crate::plan::{Admission, Fate, Opened, Rotation, StoreOp};
 use crate::record::Standing;
 use crate::session::Phase;
 use crate::store::{
-    Created, Found, LeaseEnd, LeaseToken, Predecessor, Record, Replaced, Store as _, StoreKey, Touched,
-    Updated, Version,
+    Created, Deleted, Found, LeaseEnd, Predecessor, Record, Replaced, Store as _, StoreKey, Touched, Updated,
+    Version,
 };
 use crate::time::Timestamp;
 
@@ -139,7 +139,7 @@ impl Exchange {
                     Replaced::IdTaken => Sent::KeyTaken,
                 })
             }
-            Op::End { key, seen, ended } => self.send_end(key, *seen, ended).await,
+            Op::End { key, seen } => self.send_end(key, *seen).await,
         }
     }
 
@@ -156,15 +156,12 @@ impl Exchange {
         }
     }
 
-    async fn send_end(&self, key: &StoreKey, seen: Version, ended: &Record) -> Result<Sent> {
-        if !self.core.policy.rules.conditional_end {
-            return Ok(Sent::Done);
-        }
-        let lease = self.with(|work| work.lease()).map_or(LeaseEnd::None, LeaseEnd::Release);
-        Ok(match self.core.store.update(key, seen, ended, lease).await? {
-            Updated::Stored => Sent::Done,
-            Updated::Stale => Sent::Conflict,
-            Updated::Missing => Sent::Gone,
+    async fn send_end(&self, key: &StoreKey, seen: Version) -> Result<Sent> {
+        let seen = self.core.policy.rules.conditional_end.then_some(seen);
+        Ok(match self.core.store.delete(key, seen).await? {
+            Deleted::Gone => Sent::Done,
+            Deleted::Stale => Sent::Conflict,
+            Deleted::Missing => Sent::Gone,
         })
     }
 
@@ -216,8 +213,6 @@ impl Exchange {
             }
             Op::End { key, .. } => {
                 let (before, now) = self.with(|work| (work.base.take(), work.now(&self.core)));
-                // It opens nothing any more; should the deletion fail, the purge does it.
-                delete_off_path(&self.core, key);
                 pass_on(turn);
                 self.core.ended(EventKind::Ended, &key);
                 self.settle_before(before, now);
@@ -332,7 +327,7 @@ fn end_origin(core: &Core, standing: Standing, now: Timestamp) {
     let store = core.store.clone();
     core.off_path.run(async move {
         if now >= window_ends {
-            drop(store.delete(&origin).await);
+            drop(store.delete(&origin, None).await);
         } else {
             drop(store.touch(&origin, window_ends).await);
         }
@@ -341,7 +336,7 @@ fn end_origin(core: &Core, standing: Standing, now: Timestamp) {
 
 fn delete_off_path(core: &Core, key: StoreKey) {
     let store = core.store.clone();
-    core.off_path.run(async move { drop(store.delete(&key).await) });
+    core.off_path.run(async move { drop(store.delete(&key, None).await) });
 }
 
 /// Passes a turn on after a store call that ended its lease.
@@ -360,11 +355,6 @@ impl Work {
             Some(lease) => LeaseEnd::Renew(lease),
             None => LeaseEnd::Release(held.token),
         }
-    }
-
-    /// The lease that this request holds.
-    fn lease(&self) -> Option<LeaseToken> {
-        self.turn.as_ref()?.lease().map(|held| held.token)
     }
 
     fn rebase(&mut self, again: Again, core: &Core) -> Result<()> {

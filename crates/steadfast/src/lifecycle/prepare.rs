@@ -7,7 +7,7 @@ use super::exchange::{Access, Base, SendCookie, Work, superseded};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{self, Admission, CookieOp, Done, Fate, Identity, Opened, Plan, Rotation, StoreOp};
 use crate::random;
-use crate::record::{self, Device, Header, Standing, Values};
+use crate::record::{self, Device, Header, Standing};
 use crate::rules::Rules;
 use crate::session::UserChange;
 use crate::store::{Record, StoreKey, UserKey, Version};
@@ -40,12 +40,10 @@ pub(super) enum Op {
         frozen: Option<Record>,
         new: Fresh,
     },
-    /// The record is made one that opens nothing and holds nothing, and then deleted off the path. A
-    /// deletion takes no version: it would leave the session alive if a step-up had just moved it.
+    /// Conditional, because the session would stay alive if a step-up had just moved it.
     End {
         key: StoreKey,
         seen: Version,
-        ended: Record,
     },
 }
 
@@ -114,8 +112,7 @@ impl Work {
             }
             StoreOp::Delete => {
                 let base = base_of();
-                let (seen, ended) = (base.found.record.version, self.ended(core, base, now));
-                (Op::End { key: base.key, seen, ended }, None)
+                (Op::End { key: base.key, seen: base.found.record.version }, None)
             }
         })
     }
@@ -174,23 +171,6 @@ impl Work {
         header.seen_at = if self.state.extend { now } else { header.seen_at };
         self.settle(core, &mut header, now);
         Ok((self.write(core, header, now)?, token))
-    }
-
-    /// Makes the record that a session leaves behind for the moment until it is deleted.
-    fn ended(&self, core: &Core, base: &Base, now: Timestamp) -> Record {
-        let header = Header {
-            data_tag: random::unique(),
-            absolute_at: Timestamp::EPOCH,
-            predecessor: None,
-            standing: Standing::Live,
-            user: None,
-            device: None,
-            ..base.header.clone()
-        };
-        let payload = record::encode(self.state.codec, &header, &Values::default());
-        // Should the deletion fail, the purge does it soon.
-        let expires_at = base.found.record.expires_at.min(now + core.policy.forward_window);
-        Record { payload, version: Version::fresh(), expires_at, user: None }
     }
 
     /// Applies what the handler changed beside the values.

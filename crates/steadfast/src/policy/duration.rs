@@ -26,7 +26,7 @@ pub(super) fn show(duration: Duration) -> String {
 }
 
 /// Reads a duration: numbers with units, longest unit first (`1h30m`), or a number of seconds (`0.5`).
-#[cfg(feature = "config")]
+#[cfg(any(feature = "config", feature = "network"))]
 pub(crate) fn parse(text: &str) -> Option<Duration> {
     if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
         return Duration::try_from_secs_f64(text.parse().ok()?).ok();
@@ -53,7 +53,7 @@ mod tests {
     fn check(micros: u64, expected: &str) {
         let duration = Duration::from_micros(micros);
         assert_eq!(show(duration), expected);
-        #[cfg(feature = "config")]
+        #[cfg(any(feature = "config", feature = "network"))]
         assert_eq!(parse(expected), Some(duration));
     }
 
@@ -70,7 +70,7 @@ mod tests {
         check(u64::MAX, "213503982d8h1m49s551ms615us");
     }
 
-    #[cfg(feature = "config")]
+    #[cfg(any(feature = "config", feature = "network"))]
     #[test]
     fn a_bare_number_counts_seconds() {
         assert_eq!(parse("1800"), Some(Duration::from_secs(1_800)));
@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(parse("90m"), parse("1h30m"));
     }
 
-    #[cfg(feature = "config")]
+    #[cfg(any(feature = "config", feature = "network"))]
     #[test]
     fn anything_else_is_no_duration() {
         let bad = [

@@ -15,8 +15,10 @@ pub use builder::PolicyBuilder;
 pub use choices::{Codec, Concurrency, IpMatch, OnServerError};
 pub use cookie::SameSite;
 pub(crate) use cookie::{CookieSettings, MAX_COOKIE_LIFETIME};
+#[cfg(any(feature = "config", feature = "network"))]
+pub(crate) use duration::parse as parse_duration;
 #[cfg(feature = "config")]
-pub(crate) use {duration::parse as parse_duration, faults::Fault};
+pub(crate) use faults::Fault;
 
 /// A session is touched at most once in this part of its idle timeout: with the default of 30 minutes,
 /// every 30 seconds.

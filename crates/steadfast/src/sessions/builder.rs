@@ -100,9 +100,8 @@ impl SessionsBuilder {
     /// # Cancel safety
     ///
     /// Nothing is left behind but an empty store.
-    #[expect(clippy::unused_async, reason = "networked drivers connect; the embedded ones don't wait")]
     pub async fn connect(self, dsn: &str) -> Result<Sessions> {
-        let store = dsn::open(dsn, &self.clock)?;
+        let store = dsn::open(dsn, &self.clock).await?;
         Ok(self.build(store))
     }
 

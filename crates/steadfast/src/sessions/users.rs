@@ -130,7 +130,7 @@ impl Sessions {
     ///
     /// It may have been ended.
     pub async fn revoke_one(&self, info: &SessionInfo) -> Result<bool> {
-        let deleted = self.core.store.delete(&info.key).await?;
+        let deleted = self.core.store.delete(&info.key, None).await?;
         self.core.ended(EventKind::Revoked, &info.key);
         Ok(deleted == Deleted::Gone)
     }
@@ -159,7 +159,7 @@ impl Sessions {
             }
             signed_in_by = latest;
             for (key, standing) in doomed {
-                let deleted = self.core.store.delete(&key).await?;
+                let deleted = self.core.store.delete(&key, None).await?;
                 self.core.ended(EventKind::Revoked, &key);
                 let counts = deleted == Deleted::Gone && !matches!(standing, Some(Standing::Frozen { .. }));
                 revoked += u64::from(counts);

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Acquired, Created, Deleted, Lease, LeaseEnd, LeaseToken, Listed, Loaded, Predecessor, Record, Renewed,
-    Replaced, Store, StoreKey, Touched, Updated, UserKey, Version,
+    Acquired, Coverage, Created, Deleted, Lease, LeaseEnd, LeaseToken, Listed, Loaded, Predecessor, Record,
+    Renewed, Replaced, Store, StoreKey, Touched, Updated, UserKey, Version,
 };
 use crate::error::Result;
 use crate::time::Timestamp;
@@ -37,6 +37,9 @@ impl fmt::Debug for SharedStore {
 
 trait Erased: fmt::Debug + Send + Sync {
     fn driver(&self) -> &'static str;
+    fn coverage(&self) -> Coverage;
+    fn now(&self) -> Boxed<'_, Result<Timestamp>>;
+    fn settle<'a>(&'a self, key: &'a StoreKey) -> Boxed<'a, Result<()>>;
     fn released<'a>(&'a self, key: &'a StoreKey, wait: Duration) -> Boxed<'a, ()>;
     fn load<'a>(&'a self, key: &'a StoreKey) -> Boxed<'a, Result<Loaded>>;
     fn acquire<'a>(&'a self, key: &'a StoreKey, lease: Lease) -> Boxed<'a, Result<Acquired>>;
@@ -59,7 +62,7 @@ trait Erased: fmt::Debug + Send + Sync {
     fn touch<'a>(&'a self, key: &'a StoreKey, expires_at: Timestamp) -> Boxed<'a, Result<Touched>>;
     fn renew<'a>(&'a self, key: &'a StoreKey, lease: Lease) -> Boxed<'a, Result<Renewed>>;
     fn release<'a>(&'a self, key: &'a StoreKey, token: LeaseToken) -> Boxed<'a, Result<()>>;
-    fn delete<'a>(&'a self, key: &'a StoreKey) -> Boxed<'a, Result<Deleted>>;
+    fn delete<'a>(&'a self, key: &'a StoreKey, seen: Option<Version>) -> Boxed<'a, Result<Deleted>>;
     fn set_aside<'a>(&'a self, key: &'a StoreKey) -> Boxed<'a, Result<()>>;
     fn of_user<'a>(
         &'a self,
@@ -76,6 +79,18 @@ trait Erased: fmt::Debug + Send + Sync {
 impl<S: Store> Erased for S {
     fn driver(&self) -> &'static str {
         Store::driver(self)
+    }
+
+    fn coverage(&self) -> Coverage {
+        Store::coverage(self)
+    }
+
+    fn now(&self) -> Boxed<'_, Result<Timestamp>> {
+        Box::pin(Store::now(self))
+    }
+
+    fn settle<'a>(&'a self, key: &'a StoreKey) -> Boxed<'a, Result<()>> {
+        Box::pin(Store::settle(self, key))
     }
 
     fn released<'a>(&'a self, key: &'a StoreKey, wait: Duration) -> Boxed<'a, ()> {
@@ -127,8 +142,8 @@ impl<S: Store> Erased for S {
         Box::pin(Store::release(self, key, token))
     }
 
-    fn delete<'a>(&'a self, key: &'a StoreKey) -> Boxed<'a, Result<Deleted>> {
-        Box::pin(Store::delete(self, key))
+    fn delete<'a>(&'a self, key: &'a StoreKey, seen: Option<Version>) -> Boxed<'a, Result<Deleted>> {
+        Box::pin(Store::delete(self, key, seen))
     }
 
     fn set_aside<'a>(&'a self, key: &'a StoreKey) -> Boxed<'a, Result<()>> {
@@ -164,6 +179,18 @@ impl<S: Store> Erased for S {
 impl Store for SharedStore {
     fn driver(&self) -> &'static str {
         self.0.driver()
+    }
+
+    fn coverage(&self) -> Coverage {
+        self.0.coverage()
+    }
+
+    async fn now(&self) -> Result<Timestamp> {
+        self.0.now().await
+    }
+
+    async fn settle(&self, key: &StoreKey) -> Result<()> {
+        self.0.settle(key).await
     }
 
     async fn released(&self, key: &StoreKey, wait: Duration) {
@@ -215,8 +242,8 @@ impl Store for SharedStore {
         self.0.release(key, token).await
     }
 
-    async fn delete(&self, key: &StoreKey) -> Result<Deleted> {
-        self.0.delete(key).await
+    async fn delete(&self, key: &StoreKey, seen: Option<Version>) -> Result<Deleted> {
+        self.0.delete(key, seen).await
     }
 
     async fn set_aside(&self, key: &StoreKey) -> Result<()> {

@@ -282,8 +282,21 @@ pub enum Renewed {
 pub enum Deleted {
     /// The record is gone.
     Gone,
+    /// The version is not the one that was seen; nothing was deleted.
+    Stale,
     /// There was none.
     Missing,
+}
+
+/// How much of what there is an answer covers.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use]
+pub enum Coverage {
+    /// All of it.
+    Complete,
+    /// What the store still knows: it may forget what it was told to keep, as Memcached does when its
+    /// memory is full.
+    BestEffort,
 }
 
 /// A record with its key, as [`Store::of_user`] and [`Store::page`] list it.
@@ -321,6 +334,26 @@ pub struct Listed {
 pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Returns the driver's name, as in the connection string: `memory`, `files`, …
     fn driver(&self) -> &'static str;
+
+    /// Returns the present time by the clock that decides about this store's deadlines, as [`Found::now`].
+    fn now(&self) -> impl Future<Output = Result<Timestamp>> + Send;
+
+    /// Reports how much of what was bound to a user the answers of [`of_user`](Self::of_user) cover.
+    ///
+    /// Most stores list everything. One that may evict what it was told to keep says so here.
+    fn coverage(&self) -> Coverage {
+        Coverage::Complete
+    }
+
+    /// Returns when the acknowledged writes to `key` are as safe as this store was set up to make them: on
+    /// as many replicas as asked for.
+    ///
+    /// Called after what must not come undone: the end of a session, a revocation, a change of privilege.
+    /// A store whose acknowledgement says it all returns at once.
+    fn settle(&self, key: &StoreKey) -> impl Future<Output = Result<()>> + Send {
+        let _ = key;
+        std::future::ready(Ok(()))
+    }
 
     /// Reads a record.
     fn load(&self, key: &StoreKey) -> impl Future<Output = Result<Loaded>> + Send;
@@ -373,8 +406,9 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// sleeps for its poll interval.
     fn released(&self, key: &StoreKey, wait: Duration) -> impl Future<Output = ()> + Send;
 
-    /// Deletes a record whatever its version, with its lease and index entries.
-    fn delete(&self, key: &StoreKey) -> impl Future<Output = Result<Deleted>> + Send;
+    /// Deletes a record, with its lease and index entries: over the version that was seen, or whatever its
+    /// version with `None`.
+    fn delete(&self, key: &StoreKey, seen: Option<Version>) -> impl Future<Output = Result<Deleted>> + Send;
 
     /// Moves damaged bytes away, to where an operator can look at them, so that the key is missing.
     ///

@@ -23,6 +23,10 @@ macro_rules! operations {
     };
 }
 operations! {
+    /// [`now`](crate::store::Store::now)
+    Now,
+    /// [`settle`](crate::store::Store::settle)
+    Settle,
     /// [`load`](crate::store::Store::load)
     Load,
     /// [`acquire`](crate::store::Store::acquire)

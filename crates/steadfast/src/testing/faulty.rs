@@ -8,8 +8,8 @@ use std::time::Duration;
 use super::faults::{Faults, Op};
 use crate::error::Result;
 use crate::store::{
-    Acquired, Created, Deleted, Lease, LeaseEnd, LeaseToken, Listed, Loaded, Predecessor, Record, Renewed,
-    Replaced, Store, StoreKey, Touched, Updated, UserKey, Version,
+    Acquired, Coverage, Created, Deleted, Lease, LeaseEnd, LeaseToken, Listed, Loaded, Predecessor, Record,
+    Renewed, Replaced, Store, StoreKey, Touched, Updated, UserKey, Version,
 };
 use crate::time::Timestamp;
 
@@ -62,7 +62,7 @@ impl<S: Store> FaultyStore<S> {
     ///
     /// Whatever the store inside returns.
     pub async fn forget(&self, key: &StoreKey) -> Result<Deleted> {
-        self.store.delete(key).await
+        self.store.delete(key, None).await
     }
 
     /// Loses all records. Not counted as calls.
@@ -80,7 +80,7 @@ impl<S: Store> FaultyStore<S> {
             }
             for listed in &page {
                 // Missing is as good: somebody else deleted it meanwhile.
-                let _ = self.store.delete(&listed.key).await?;
+                let _ = self.store.delete(&listed.key, None).await?;
             }
         }
     }
@@ -104,6 +104,18 @@ impl<S> Clone for FaultyStore<S> {
 impl<S: Store> Store for FaultyStore<S> {
     fn driver(&self) -> &'static str {
         self.store.driver()
+    }
+
+    fn coverage(&self) -> Coverage {
+        self.store.coverage()
+    }
+
+    async fn now(&self) -> Result<Timestamp> {
+        self.call(Op::Now, self.store.now()).await
+    }
+
+    async fn settle(&self, key: &StoreKey) -> Result<()> {
+        self.call(Op::Settle, self.store.settle(key)).await
     }
 
     async fn load(&self, key: &StoreKey) -> Result<Loaded> {
@@ -160,8 +172,8 @@ impl<S: Store> Store for FaultyStore<S> {
         let _ = self.call(Op::Released, wait_inside).await;
     }
 
-    async fn delete(&self, key: &StoreKey) -> Result<Deleted> {
-        self.call(Op::Delete, self.store.delete(key)).await
+    async fn delete(&self, key: &StoreKey, seen: Option<Version>) -> Result<Deleted> {
+        self.call(Op::Delete, self.store.delete(key, seen)).await
     }
 
     async fn set_aside(&self, key: &StoreKey) -> Result<()> {

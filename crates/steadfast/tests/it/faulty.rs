@@ -77,7 +77,7 @@ async fn an_outage_ends_when_it_is_healed() {
     store.faults().fail_everything(Fault::Refused);
     for _ in 0..3 {
         assert_eq!(store.load(&KEY).await.unwrap_err().kind(), ErrorKind::Unavailable);
-        assert_eq!(store.delete(&KEY).await.unwrap_err().kind(), ErrorKind::Unavailable);
+        assert_eq!(store.delete(&KEY, None).await.unwrap_err().kind(), ErrorKind::Unavailable);
     }
     store.faults().heal();
     assert!(is_stored(&store, &one).await);
@@ -129,7 +129,7 @@ async fn calls_are_counted_for_each_operation() {
     assert!(is_stored(&store, &one).await);
     shared.released(&KEY, Duration::ZERO).await;
     store.faults().fail_next(Op::Delete, Fault::Refused, 1);
-    assert!(shared.delete(&KEY).await.is_err());
+    assert!(shared.delete(&KEY, None).await.is_err());
     let faults = store.faults();
     let counted = [Op::Load, Op::Delete, Op::Released, Op::Create].map(|op| faults.calls(op));
     assert_eq!(counted, [2, 1, 1, 0]);

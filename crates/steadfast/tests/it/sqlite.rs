@@ -248,7 +248,7 @@ async fn a_damaged_database_is_unavailable_and_says_how_to_rescue_it() {
     bytes[4096..8192].fill(0xff);
     fs::write(&path, bytes).unwrap();
     let store = SqliteStore::open(&path).unwrap();
-    for error in [store.load(&COUNTER).await.unwrap_err(), store.delete(&COUNTER).await.unwrap_err()] {
+    for error in [store.load(&COUNTER).await.unwrap_err(), store.delete(&COUNTER, None).await.unwrap_err()] {
         assert_eq!(error.kind(), ErrorKind::Unavailable);
         assert!(error.to_string().contains(".recover"), "{error}");
     }

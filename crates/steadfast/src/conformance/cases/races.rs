@@ -14,8 +14,8 @@ use crate::conformance::fixtures::{
     update_ending, user, users_keys,
 };
 use crate::store::{
-    Acquired, Created, Lease, LeaseEnd, LeaseToken, Loaded, Predecessor, Record, Replaced, SharedStore,
-    Store, StoreKey, Updated,
+    Acquired, Created, Deleted, Lease, LeaseEnd, LeaseToken, Loaded, Predecessor, Record, Replaced,
+    SharedStore, Store, StoreKey, Updated,
 };
 
 /// How many take part in a race.
@@ -179,6 +179,23 @@ pub(crate) async fn a_reader_sees_the_old_record_or_the_new_one(h: Harness) {
     }
     for reader in readers {
         promptly("the last write's arrival", reader).await.expect("every reader sees whole records");
+    }
+}
+
+pub(crate) async fn of_a_deletion_and_an_update_one_wins(h: Harness) {
+    for _ in 0..16 {
+        let seen = record("seen");
+        let key = stored(h.first(), &seen).await;
+        let next = record("next");
+        let (deleted, updated) = tokio::join!(
+            h.first().delete(&key, Some(seen.version)),
+            h.second().update(&key, seen.version, &next, LeaseEnd::None),
+        );
+        match (deleted.expect("delete works"), updated.expect("update works")) {
+            (Deleted::Gone, Updated::Missing) => assert_missing(h.second(), &key).await,
+            (Deleted::Stale, Updated::Stored) => assert_same(&load(h.first(), &key).await, &next),
+            both => panic!("one of them wins, and the other is told so: {both:?}"),
+        }
     }
 }
 

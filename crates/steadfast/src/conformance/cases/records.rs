@@ -36,6 +36,16 @@ pub(crate) async fn a_load_tells_the_time_of_the_store(h: Harness) {
     assert!(passed >= h.step(), "the time of the store moved by {passed:?}, not by {:?}", h.step());
 }
 
+pub(crate) async fn the_time_of_the_store_passes(h: Harness) {
+    let before = h.first().now().await.expect("now works");
+    h.outlast().await;
+    let after = h.second().now().await.expect("now works");
+    // A store may tell whole seconds only.
+    assert!(after + Duration::from_secs(1) >= before + h.step(), "time passes for the store");
+    let key = stored(h.first(), &record("")).await;
+    assert!(now(h.first(), &key).await + Duration::from_secs(1) >= after, "its answers tell the same time");
+}
+
 pub(crate) async fn create_leaves_an_existing_record_alone(h: Harness) {
     let written = record("first");
     let key = stored(h.first(), &written).await;
@@ -81,7 +91,7 @@ pub(crate) async fn update_never_revives_a_deleted_record(h: Harness) {
     let key = stored(h.first(), &one).await;
     // Both handles have seen the record before it goes.
     load(h.second(), &key).await;
-    assert_eq!(h.first().delete(&key).await.expect("delete works"), Deleted::Gone);
+    assert_eq!(h.first().delete(&key, None).await.expect("delete works"), Deleted::Gone);
     for store in [h.second(), h.first()] {
         let updated = store.update(&key, one.version, &record("late"), LeaseEnd::None).await;
         assert_eq!(updated.expect("update works"), Updated::Missing);
@@ -103,21 +113,44 @@ pub(crate) async fn delete_removes_the_record_whatever_its_version(h: Harness) {
     let one = record("one");
     let key = stored(h.first(), &one).await;
     update(h.first(), &key, one.version, &record("two")).await;
-    assert_eq!(h.second().delete(&key).await.expect("delete works"), Deleted::Gone);
+    assert_eq!(h.second().delete(&key, None).await.expect("delete works"), Deleted::Gone);
     assert_missing(h.first(), &key).await;
     assert_missing(h.second(), &key).await;
 }
 
+pub(crate) async fn delete_over_the_version_seen_removes_the_record(h: Harness) {
+    let (one, two) = (record("one"), record("two"));
+    let key = stored(h.first(), &one).await;
+    update(h.first(), &key, one.version, &two).await;
+    let deleted = h.second().delete(&key, Some(two.version)).await;
+    assert_eq!(deleted.expect("delete works"), Deleted::Gone);
+    assert_missing(h.first(), &key).await;
+    assert_missing(h.second(), &key).await;
+}
+
+pub(crate) async fn delete_of_a_stale_version_deletes_nothing(h: Harness) {
+    let (one, two) = (record("one"), record("two"));
+    let key = stored(h.first(), &one).await;
+    update(h.first(), &key, one.version, &two).await;
+    for store in [h.first(), h.second()] {
+        let deleted = store.delete(&key, Some(one.version)).await.expect("delete works");
+        assert_eq!(deleted, Deleted::Stale);
+        assert_same(&load(h.first(), &key).await, &two);
+    }
+    let missing = h.first().delete(&self::key(), Some(two.version)).await;
+    assert_eq!(missing.expect("delete works"), Deleted::Missing);
+}
+
 pub(crate) async fn delete_of_a_missing_record_is_missing(h: Harness) {
-    assert_eq!(h.first().delete(&key()).await.expect("delete works"), Deleted::Missing);
+    assert_eq!(h.first().delete(&key(), None).await.expect("delete works"), Deleted::Missing);
     let key = stored(h.first(), &record("")).await;
-    assert_eq!(h.first().delete(&key).await.expect("delete works"), Deleted::Gone);
-    assert_eq!(h.second().delete(&key).await.expect("delete works"), Deleted::Missing);
+    assert_eq!(h.first().delete(&key, None).await.expect("delete works"), Deleted::Gone);
+    assert_eq!(h.second().delete(&key, None).await.expect("delete works"), Deleted::Missing);
 }
 
 pub(crate) async fn a_key_can_be_created_again_after_its_deletion(h: Harness) {
     let key = stored(h.first(), &record("one")).await;
-    assert_eq!(h.first().delete(&key).await.expect("delete works"), Deleted::Gone);
+    assert_eq!(h.first().delete(&key, None).await.expect("delete works"), Deleted::Gone);
     let two = record("two");
     create(h.second(), &key, &two).await;
     assert_same(&load(h.first(), &key).await, &two);

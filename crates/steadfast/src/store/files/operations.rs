@@ -101,7 +101,7 @@ impl Files {
             None => self.remove(old, &locked, found.record.user),
         };
         if let Err(error) = replaced {
-            let _ = self.delete(new);
+            let _ = self.delete(new, None);
             return Err(error);
         }
         Ok(Replaced::Stored)
@@ -140,9 +140,12 @@ impl Files {
         Ok(lease.is_some_and(|held| held.until > self.clock.now()))
     }
 
-    pub(super) fn delete(&self, key: &StoreKey) -> FileResult<Deleted> {
+    pub(super) fn delete(&self, key: &StoreKey, seen: Option<Version>) -> FileResult<Deleted> {
         let Some(locked) = LockedRecord::open(&self.root, key)? else { return Ok(Deleted::Missing) };
         let Snapshot { record, .. } = locked.read()?;
+        if seen.is_some_and(|seen| seen != record.version) {
+            return Ok(Deleted::Stale);
+        }
         self.remove(key, &locked, record.user)?;
         Ok(Deleted::Gone)
     }

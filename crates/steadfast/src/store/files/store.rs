@@ -158,6 +158,10 @@ impl Store for FilesStore {
         DRIVER
     }
 
+    async fn now(&self) -> Result<Timestamp> {
+        Ok(self.0.files.clock.now())
+    }
+
     async fn load(&self, key: &StoreKey) -> Result<Loaded> {
         let key = *key;
         self.run(Waits::Briefly, move |files| files.load(&key)).await
@@ -240,9 +244,9 @@ impl Store for FilesStore {
         }
     }
 
-    async fn delete(&self, key: &StoreKey) -> Result<Deleted> {
+    async fn delete(&self, key: &StoreKey, seen: Option<Version>) -> Result<Deleted> {
         let stored = *key;
-        let deleted = self.run(Waits::ForDisk, move |files| files.delete(&stored)).await;
+        let deleted = self.run(Waits::ForDisk, move |files| files.delete(&stored, seen)).await;
         self.wake(key);
         deleted
     }

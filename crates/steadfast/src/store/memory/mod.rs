@@ -164,6 +164,10 @@ impl Store for MemoryStore {
         "memory"
     }
 
+    async fn now(&self) -> Result<Timestamp> {
+        Ok(self.0.clock.now())
+    }
+
     async fn load(&self, key: &StoreKey) -> Result<Loaded> {
         let now = self.now();
         let record = self.shard(key).read(key);
@@ -224,8 +228,8 @@ impl Store for MemoryStore {
         self.wait_for_release(key, wait).await;
     }
 
-    async fn delete(&self, key: &StoreKey) -> Result<Deleted> {
-        Ok(if self.shard(key).remove(key) { Deleted::Gone } else { Deleted::Missing })
+    async fn delete(&self, key: &StoreKey, seen: Option<Version>) -> Result<Deleted> {
+        Ok(self.shard(key).delete(key, seen))
     }
 
     async fn set_aside(&self, key: &StoreKey) -> Result<()> {

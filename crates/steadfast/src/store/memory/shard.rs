@@ -11,8 +11,8 @@ use tokio::sync::futures::OwnedNotified;
 
 use crate::store::by_key::ByKey;
 use crate::store::{
-    Acquired, Found, Lease, LeaseEnd, LeaseToken, Listed, Predecessor, Record, Renewed, Replaced, StoreKey,
-    Touched, Updated, UserKey, Version,
+    Acquired, Deleted, Found, Lease, LeaseEnd, LeaseToken, Listed, Predecessor, Record, Renewed, Replaced,
+    StoreKey, Touched, Updated, UserKey, Version,
 };
 use crate::time::Timestamp;
 
@@ -157,6 +157,15 @@ impl Shard {
         let Some(kept) = self.records.get_mut(key) else { return Touched::Missing };
         kept.expires_at = expires_at;
         Touched::Moved
+    }
+
+    pub(super) fn delete(&mut self, key: &StoreKey, seen: Option<Version>) -> Deleted {
+        let Some(kept) = self.records.get(key) else { return Deleted::Missing };
+        if seen.is_some_and(|seen| seen != kept.version) {
+            return Deleted::Stale;
+        }
+        self.remove(key);
+        Deleted::Gone
     }
 
     /// Deletes a record and reports whether there was one.

@@ -20,7 +20,7 @@ use crate::store::{
     Acquired, Created, Deleted, Lease, LeaseEnd, LeaseToken, Listed, Loaded, Predecessor, Record, Renewed,
     Replaced, Store, StoreKey, Touched, Updated, UserKey, Version,
 };
-use crate::time::Timestamp;
+use crate::time::{Clock, Timestamp};
 
 /// Pauses between two looks at a lease that another process may end: short at first, then longer.
 const FIRST_POLL: Duration = Duration::from_millis(5);
@@ -71,6 +71,7 @@ struct Shared {
     reads: Arc<Jobs>,
     waits: Waits,
     counters: Arc<Counters>,
+    clock: Arc<dyn Clock>,
 }
 
 impl SqliteStore {
@@ -106,6 +107,7 @@ impl SqliteStore {
             reads: Arc::new(Jobs::new()),
             waits: Waits::default(),
             counters: Arc::default(),
+            clock: Arc::clone(&options.clock),
         };
         let db = Db::new(file::open_writer(&path, options)?, Arc::clone(&options.clock));
         let (jobs, counters) = (Arc::clone(&shared.writes), Arc::clone(&shared.counters));
@@ -154,6 +156,10 @@ impl SqliteStore {
 impl Store for SqliteStore {
     fn driver(&self) -> &'static str {
         DRIVER
+    }
+
+    async fn now(&self) -> Result<Timestamp> {
+        Ok(self.shared.clock.now())
     }
 
     async fn load(&self, key: &StoreKey) -> Result<Loaded> {
@@ -232,9 +238,9 @@ impl Store for SqliteStore {
         let _ = tokio::time::timeout(wait, self.lease_is_free(*key, &ticket)).await;
     }
 
-    async fn delete(&self, key: &StoreKey) -> Result<Deleted> {
+    async fn delete(&self, key: &StoreKey, seen: Option<Version>) -> Result<Deleted> {
         let its_key = *key;
-        let deleted = self.write(move |db| db.delete(&its_key)).await?;
+        let deleted = self.write(move |db| db.delete(&its_key, seen)).await?;
         self.shared.waits.wake(key);
         Ok(deleted)
     }
@@ -289,12 +295,13 @@ impl Drop for Shared {
 
 impl fmt::Debug for SqliteStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Shared { writes, reads, waits, counters } = &*self.shared;
+        let Shared { writes, reads, waits, counters, clock } = &*self.shared;
         f.debug_struct("SqliteStore")
             .field("writes", writes)
             .field("reads", reads)
             .field("waits", waits)
             .field("counters", counters)
+            .field("clock", clock)
             .finish()
     }
 }

@@ -148,10 +148,10 @@ async fn a_lock_that_is_never_let_go_is_a_time_out() {
     let fixture = Fixture::with(SqliteStore::options().busy_timeout(Duration::from_millis(20)));
     let other = fixture.another_program();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let error = fixture.store.delete(&key(1)).await.unwrap_err();
+    let error = fixture.store.delete(&key(1), None).await.unwrap_err();
     assert_fails(&error, ErrorKind::TimedOut, "`busy_timeout`");
     other.execute_batch("COMMIT").unwrap();
-    assert_eq!(fixture.store.delete(&key(1)).await.unwrap(), Deleted::Missing);
+    assert_eq!(fixture.store.delete(&key(1), None).await.unwrap(), Deleted::Missing);
 }
 
 #[tokio::test]
@@ -189,7 +189,7 @@ async fn a_database_that_went_read_only_is_an_error_and_can_still_be_read() {
     let kept = record(b"kept", NOW + HOUR);
     fixture.create(&key(1), &kept).await;
     fixture.set("query_only", 1).await;
-    let error = fixture.store.delete(&key(1)).await.unwrap_err();
+    let error = fixture.store.delete(&key(1), None).await.unwrap_err();
     assert_fails(&error, ErrorKind::Unavailable, "can't be written any more");
     assert_eq!(fixture.load(&key(1)).await, Some(kept));
 }
@@ -199,7 +199,7 @@ async fn a_panic_in_a_thread_is_an_error_for_those_who_wait_and_all_who_come() {
     let fixture = Fixture::new();
     let error = fixture.store.write(|_| -> rusqlite::Result<()> { panic!("on purpose") }).await.unwrap_err();
     assert_fails(&error, ErrorKind::Unavailable, "panicked");
-    let error = fixture.store.delete(&key(1)).await.unwrap_err();
+    let error = fixture.store.delete(&key(1), None).await.unwrap_err();
     assert_fails(&error, ErrorKind::Unavailable, "panicked");
 }
 

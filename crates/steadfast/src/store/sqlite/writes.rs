@@ -49,6 +49,7 @@ const RELEASE: &str =
     "UPDATE records SET lease_until = ?3 WHERE key = ?1 AND lease_token = ?2 AND lease_until <> ?3";
 const END_LEASE: &str = "UPDATE records SET lease_until = ?2 WHERE key = ?1";
 const DELETE: &str = "DELETE FROM records WHERE key = ?1";
+const DELETE_SEEN: &str = "DELETE FROM records WHERE key = ?1 AND (?2 IS NULL OR version = ?2)";
 const SET_ASIDE: &str = "INSERT INTO set_aside (set_aside_at, key, expires_at, user, payload) \
      SELECT ?2, key, expires_at, user, payload FROM records WHERE key = ?1";
 const FORGET_OLDEST: &str = "DELETE FROM set_aside WHERE id <= (SELECT max(id) FROM set_aside) - ?1";
@@ -186,9 +187,12 @@ impl Db {
         self.execute(RELEASE, (key.as_bytes(), token(holder), FREE)).map(drop)
     }
 
-    pub(super) fn delete(&self, key: &StoreKey) -> rusqlite::Result<Deleted> {
-        let deleted = self.execute(DELETE, [key.as_bytes()])?;
-        Ok(if deleted == 1 { Deleted::Gone } else { Deleted::Missing })
+    pub(super) fn delete(&self, key: &StoreKey, seen: Option<Version>) -> rusqlite::Result<Deleted> {
+        if self.execute(DELETE_SEEN, (key.as_bytes(), seen.map(tag)))? == 1 {
+            return Ok(Deleted::Gone);
+        }
+        let version = self.conn.prepare_cached(VERSION)?.exists([key.as_bytes()])?;
+        Ok(if version { Deleted::Stale } else { Deleted::Missing })
     }
 
     pub(super) fn set_aside(&self, key: &StoreKey) -> rusqlite::Result<()> {

@@ -105,7 +105,7 @@ async fn a_file_of_a_newer_format_is_never_touched() {
     let before = fs::read(&path).expect("it can be read");
 
     assert_eq!(kind_of_load(&store).await, ErrorKind::NewerFormat);
-    let delete = store.delete(&key(1)).await;
+    let delete = store.delete(&key(1), None).await;
     assert_eq!(delete.expect_err("it fails").kind(), ErrorKind::NewerFormat);
     assert_eq!(store.purge(NonZeroUsize::MAX).await.expect("purge works"), 0);
     store.set_aside(&key(1)).await.expect("set_aside works");
@@ -149,7 +149,7 @@ async fn the_purge_follows_a_deadline_that_was_moved_to_an_earlier_time() {
     let (_temp, _dir, store) = store_with_a_record().await;
     let _ = store.touch(&key(1), Timestamp::from_micros(1)).await.expect("touch works");
     assert_eq!(store.purge(NonZeroUsize::MIN).await.expect("purge works"), 1);
-    assert_eq!(store.delete(&key(1)).await.expect("delete works"), Deleted::Missing);
+    assert_eq!(store.delete(&key(1), None).await.expect("delete works"), Deleted::Missing);
 }
 
 #[tokio::test]

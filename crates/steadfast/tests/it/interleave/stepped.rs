@@ -164,6 +164,10 @@ impl Store for SteppedStore {
         self.store.driver()
     }
 
+    async fn now(&self) -> Result<Timestamp> {
+        self.store.now().await
+    }
+
     async fn load(&self, key: &StoreKey) -> Result<Loaded> {
         self.call(self.store.load(key)).await
     }
@@ -213,8 +217,8 @@ impl Store for SteppedStore {
         self.store.released(key, wait).await;
     }
 
-    async fn delete(&self, key: &StoreKey) -> Result<Deleted> {
-        self.write(self.store.delete(key)).await
+    async fn delete(&self, key: &StoreKey, seen: Option<Version>) -> Result<Deleted> {
+        self.write(self.store.delete(key, None)).await
     }
 
     async fn set_aside(&self, key: &StoreKey) -> Result<()> {

@@ -39,6 +39,7 @@ pub(super) enum Flaw {
     ReplaceLeavesTheOldRecord,
     ReplaceOverwritesATakenKey,
     DeleteLeavesTheRecord,
+    DeleteIgnoresTheVersion,
     PurgeIgnoresItsLimit,
     PurgeDeletesEverything,
     PurgeDoesNothing,
@@ -88,7 +89,7 @@ impl Flawed {
 
     async fn end_any_lease(&self, key: &StoreKey) -> Result<()> {
         let Some(record) = self.read(key).await? else { return Ok(()) };
-        let _ = self.store.delete(key).await?;
+        let _ = self.store.delete(key, None).await?;
         let _ = self.store.create(key, &record).await?;
         Ok(())
     }
@@ -105,6 +106,10 @@ impl Flawed {
 impl Store for Flawed {
     fn driver(&self) -> &'static str {
         "flawed"
+    }
+
+    async fn now(&self) -> Result<Timestamp> {
+        self.store.now().await
     }
 
     async fn load(&self, key: &StoreKey) -> Result<Loaded> {
@@ -134,7 +139,7 @@ impl Store for Flawed {
 
     async fn create(&self, key: &StoreKey, record: &Record) -> Result<Created> {
         if self.has(Flaw::CreateOverwrites) {
-            let _ = self.store.delete(key).await?;
+            let _ = self.store.delete(key, None).await?;
         }
         self.store.create(key, &self.damaged(record)).await
     }
@@ -176,7 +181,7 @@ impl Store for Flawed {
         record: &Record,
     ) -> Result<Replaced> {
         if self.has(Flaw::ReplaceOverwritesATakenKey) {
-            let _ = self.store.delete(new).await?;
+            let _ = self.store.delete(new, None).await?;
         }
         if self.has(Flaw::ReplaceLeavesTheOldRecord)
             && let (Predecessor::Delete, Some(_)) = (&predecessor, self.read(old).await?)
@@ -232,11 +237,12 @@ impl Store for Flawed {
         self.store.released(key, wait).await;
     }
 
-    async fn delete(&self, key: &StoreKey) -> Result<Deleted> {
+    async fn delete(&self, key: &StoreKey, seen: Option<Version>) -> Result<Deleted> {
         if self.has(Flaw::DeleteLeavesTheRecord) {
             return Ok(Deleted::Gone);
         }
-        self.store.delete(key).await
+        let seen = seen.filter(|_| !self.has(Flaw::DeleteIgnoresTheVersion));
+        self.store.delete(key, None).await
     }
 
     async fn set_aside(&self, key: &StoreKey) -> Result<()> {
@@ -263,7 +269,7 @@ impl Store for Flawed {
             Flaw::PurgeIgnoresItsLimit => self.store.purge(NonZeroUsize::MAX).await,
             Flaw::PurgeDeletesEverything => {
                 for listed in self.store.page(None, limit).await? {
-                    let _ = self.store.delete(&listed.key).await?;
+                    let _ = self.store.delete(&listed.key, None).await?;
                 }
                 Ok(0)
             }

@@ -131,6 +131,9 @@ fails! {
         delete_removes_the_record_whatever_its_version,
         a_deletion_removes_the_index_entry,
         a_deletion_ends_the_lease;
+    that_delete_ignores_the_version_is_noticed: DeleteIgnoresTheVersion fails
+        delete_of_a_stale_version_deletes_nothing,
+        of_a_deletion_and_an_update_one_wins;
     that_purge_ignores_its_limit_is_noticed: PurgeIgnoresItsLimit fails
         a_call_of_purge_deletes_at_most_its_limit;
     that_purge_deletes_everything_is_noticed: PurgeDeletesEverything fails

@@ -1,0 +1,58 @@
+//! The embedded drivers: `memory:`, `files:PATH`, `sqlite:PATH`.
+
+use std::sync::Arc;
+
+use super::parse::Dsn;
+use crate::error::Result;
+#[cfg(any(all(unix, feature = "files"), feature = "sqlite"))]
+use crate::store::Durability;
+use crate::store::SharedStore;
+use crate::store::memory::MemoryStore;
+use crate::time::Clock;
+
+pub(super) fn memory(dsn: Dsn<'_>, clock: &Arc<dyn Clock>) -> Result<SharedStore> {
+    dsn.finish("memory:")?;
+    Ok(SharedStore::new(MemoryStore::with_clock(Arc::clone(clock))))
+}
+
+#[cfg(all(unix, feature = "files"))]
+pub(super) fn files(mut dsn: Dsn<'_>, clock: &Arc<dyn Clock>) -> Result<SharedStore> {
+    use crate::store::files::{FilesStore, Io};
+    let mut options = FilesStore::options().clock(Arc::clone(clock));
+    if let Some(durability) = durability(&mut dsn) {
+        options = options.durability(durability);
+    }
+    if let Some(io) = dsn.choice("io", &[("inline", Io::Inline), ("pool", Io::Pool)]) {
+        options = options.io(io);
+    }
+    let path = path_on_disk(&mut dsn);
+    dsn.finish("files:PATH?durability=process|fsync&io=inline|pool")?;
+    Ok(SharedStore::new(options.open(path)?))
+}
+
+#[cfg(feature = "sqlite")]
+pub(super) fn sqlite(mut dsn: Dsn<'_>, clock: &Arc<dyn Clock>) -> Result<SharedStore> {
+    use crate::store::sqlite::SqliteStore;
+    let mut options = SqliteStore::options().clock(Arc::clone(clock));
+    if let Some(durability) = durability(&mut dsn) {
+        options = options.durability(durability);
+    }
+    let path = path_on_disk(&mut dsn);
+    dsn.finish("sqlite:PATH?durability=process|fsync")?;
+    Ok(SharedStore::new(options.open(path)?))
+}
+
+/// Takes the path, which a driver on disk needs.
+#[cfg(any(all(unix, feature = "files"), feature = "sqlite"))]
+fn path_on_disk<'a>(dsn: &mut Dsn<'a>) -> &'a str {
+    let path = dsn.take_path();
+    if path.is_empty() {
+        dsn.fault("a path is missing after the colon");
+    }
+    path
+}
+
+#[cfg(any(all(unix, feature = "files"), feature = "sqlite"))]
+fn durability(dsn: &mut Dsn<'_>) -> Option<Durability> {
+    dsn.choice("durability", &[("process", Durability::Process), ("fsync", Durability::Fsync)])
+}

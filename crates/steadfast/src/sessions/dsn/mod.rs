@@ -1,0 +1,89 @@
+//! Opens the store that a connection string names: `driver:path?option=value&option=value`.
+//!
+//! Every driver has a file of its own here, which turns the string into the driver's options.
+
+#[cfg(feature = "network")]
+mod address;
+mod embedded;
+mod parse;
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::store::SharedStore;
+use crate::time::Clock;
+
+use parse::{Dsn, invalid};
+
+/// Drivers that other versions or other features of this library bring, to tell a missing feature from a
+/// typing error.
+const ELSEWHERE: [&str; 8] =
+    ["files", "sqlite", "redis", "rediss", "postgres", "mysql", "memcached", "cookie"];
+
+/// Opens the store that a connection string names.
+#[expect(clippy::unused_async, reason = "drivers of servers connect; the embedded ones don't wait")]
+pub(super) async fn open(dsn: &str, clock: &Arc<dyn Clock>) -> Result<SharedStore> {
+    let dsn = Dsn::parse(dsn)?;
+    match dsn.driver {
+        "memory" => embedded::memory(dsn, clock),
+        #[cfg(all(unix, feature = "files"))]
+        "files" => embedded::files(dsn, clock),
+        #[cfg(feature = "sqlite")]
+        "sqlite" => embedded::sqlite(dsn, clock),
+        other => Err(unknown(other)),
+    }
+}
+
+fn unknown(driver: &str) -> Error {
+    if ELSEWHERE
+        .iter()
+        .any(|known| driver.strip_prefix(known).is_some_and(|rest| rest.is_empty() || rest.starts_with('+')))
+    {
+        return invalid(format!(
+            "the driver `{driver}` is not part of this build; enable the feature of its name, or use a version that has it"
+        ));
+    }
+    invalid(format!(
+        "there is no driver `{}`; memory:, files: and sqlite: are the embedded ones",
+        driver.escape_debug()
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+    use crate::time::SystemClock;
+
+    #[track_caller]
+    fn check(dsn: &str, says: &str) {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let opening = std::pin::pin!(open(dsn, &clock));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        let std::task::Poll::Ready(opened) = std::future::Future::poll(opening, &mut context) else {
+            panic!("what is wrong with a string is told without waiting for a server");
+        };
+        let error = opened.expect_err("refused");
+        assert_eq!(error.kind(), ErrorKind::InvalidConfig);
+        assert!(error.to_string().contains(says), "{error}");
+    }
+
+    #[test]
+    fn a_string_that_is_not_understood_says_what_to_do() {
+        check("", "begins with a driver and a colon");
+        check("writable/sessions", "begins with a driver and a colon");
+        check("file:x", "there is no driver `file`");
+        check("redis+sentinel://h", "not part of this build");
+        check("memory:x", "nothing follows the colon");
+        check("memory:?durability=fsync", "there is no option `durability`");
+    }
+
+    #[cfg(all(unix, feature = "files"))]
+    #[test]
+    fn all_faults_are_reported_at_once() {
+        check(
+            "files:?io=fast&sync=1",
+            "`io` is one of: inline, pool; a path is missing after the colon; there is no option `sync`",
+        );
+    }
+}
