@@ -218,7 +218,7 @@ impl Store for SteppedStore {
     }
 
     async fn delete(&self, key: &StoreKey, seen: Option<Version>) -> Result<Deleted> {
-        self.write(self.store.delete(key, None)).await
+        self.write(self.store.delete(key, seen)).await
     }
 
     async fn set_aside(&self, key: &StoreKey) -> Result<()> {

@@ -242,7 +242,7 @@ impl Store for Flawed {
             return Ok(Deleted::Gone);
         }
         let seen = seen.filter(|_| !self.has(Flaw::DeleteIgnoresTheVersion));
-        self.store.delete(key, None).await
+        self.store.delete(key, seen).await
     }
 
     async fn set_aside(&self, key: &StoreKey) -> Result<()> {
