@@ -74,7 +74,7 @@ impl Sessions {
     /// }
     /// ```
     pub async fn sessions_of(&self, user: &str) -> Result<Vec<SessionInfo>> {
-        let now = self.core.clock.now();
+        let now = self.core.now();
         let mut infos = Vec::new();
         self.each_of(user, |key, record, header| {
             let Some(header) = header else { return };
@@ -136,7 +136,7 @@ impl Sessions {
     }
 
     async fn revoke_but(&self, user: &str, keep: Option<StoreKey>) -> Result<u64> {
-        let (mut revoked, mut latest) = (0, self.core.clock.now());
+        let (mut revoked, mut latest) = (0, self.core.now());
         // The first walk takes all there are, because clocks of other nodes can't tell a sign-in before the
         // call from one after it.
         let mut signed_in_by = Timestamp::MAX;

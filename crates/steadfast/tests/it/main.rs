@@ -10,6 +10,7 @@ mod faulty;
 #[cfg(all(unix, feature = "files"))]
 mod files;
 mod flash;
+mod guard;
 mod handles;
 mod identity;
 mod interleave;
@@ -24,6 +25,7 @@ mod responses;
 mod round_trips;
 mod sessions;
 mod site;
+mod skew;
 mod slow_answers;
 #[cfg(feature = "sqlite")]
 mod sqlite;

@@ -164,6 +164,10 @@ impl Store for SteppedStore {
         self.store.driver()
     }
 
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     async fn now(&self) -> Result<Timestamp> {
         self.store.now().await
     }

@@ -108,6 +108,10 @@ impl Store for Flawed {
         "flawed"
     }
 
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     async fn now(&self) -> Result<Timestamp> {
         self.store.now().await
     }
