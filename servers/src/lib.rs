@@ -51,7 +51,7 @@ pub use redis::Redis;
 pub use resp::{Reply, command as redis_command};
 pub use sentinel::RedisSentinel;
 pub use service::{Server, Service};
-pub use shared::Shared;
+pub use shared::{Shared, shared_dsn};
 
 /// Why a server can't be had: one text, with what the server printed where that says more.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;

@@ -69,6 +69,20 @@ impl Shared {
     }
 }
 
+/// Returns the connection string of a server that the tests share, such as `REDIS` or `POSTGRES`: what the
+/// variable `STEADFAST_TEST_REDIS` or `STEADFAST_TEST_POSTGRES` says.
+///
+/// # Panics
+///
+/// If the variable is missing: a missing server is a failure, never a test that is skipped.
+#[must_use]
+pub fn shared_dsn(server: &str) -> String {
+    let variable = format!("STEADFAST_TEST_{server}");
+    std::env::var(&variable).unwrap_or_else(|_| {
+        panic!("{variable} is not set: run `cargo xtask test`, or `cargo xtask servers` and what it prints")
+    })
+}
+
 fn join<T>(thread: thread::ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
     thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
