@@ -131,6 +131,7 @@ impl Sessions {
     /// It may have been ended.
     pub async fn revoke_one(&self, info: &SessionInfo) -> Result<bool> {
         let deleted = self.core.store.delete(&info.key, None).await?;
+        self.core.store.settle(&info.key).await?;
         self.core.ended(EventKind::Revoked, &info.key);
         Ok(deleted == Deleted::Gone)
     }
@@ -160,6 +161,7 @@ impl Sessions {
             signed_in_by = latest;
             for (key, standing) in doomed {
                 let deleted = self.core.store.delete(&key, None).await?;
+                self.core.store.settle(&key).await?;
                 self.core.ended(EventKind::Revoked, &key);
                 let counts = deleted == Deleted::Gone && !matches!(standing, Some(Standing::Frozen { .. }));
                 revoked += u64::from(counts);
