@@ -8,6 +8,8 @@ mod erased;
 #[cfg(all(unix, feature = "files"))]
 pub mod files;
 pub mod memory;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 
