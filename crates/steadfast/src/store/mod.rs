@@ -8,8 +8,14 @@ mod erased;
 #[cfg(all(unix, feature = "files"))]
 pub mod files;
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(feature = "network")]
+mod tls;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod waits;
 
 use std::fmt;
 use std::future::Future;
@@ -23,6 +29,8 @@ use crate::random;
 use crate::time::Timestamp;
 
 pub use erased::SharedStore;
+#[cfg(feature = "network")]
+pub use tls::Tls;
 
 /// Names a record in a store: a digest of the key in the cookie, so a leaked store opens no session.
 ///

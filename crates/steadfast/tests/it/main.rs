@@ -20,8 +20,12 @@ mod memory;
 mod mutants;
 mod outage;
 mod pages;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod responses;
 mod round_trips;
+#[cfg(feature = "network")]
+mod servers;
 mod sessions;
 mod site;
 mod slow_answers;

@@ -6,6 +6,8 @@
 mod address;
 mod embedded;
 mod parse;
+#[cfg(feature = "postgres")]
+mod postgres;
 
 use std::sync::Arc;
 
@@ -30,6 +32,8 @@ pub(super) async fn open(dsn: &str, clock: &Arc<dyn Clock>) -> Result<SharedStor
         "files" => embedded::files(dsn, clock),
         #[cfg(feature = "sqlite")]
         "sqlite" => embedded::sqlite(dsn, clock),
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => postgres::postgres(dsn).await,
         other => Err(unknown(other)),
     }
 }
