@@ -2,6 +2,7 @@
 
 use super::parse::Dsn;
 use crate::error::Result;
+use crate::sessions::SessionsBuilder;
 use crate::store::SharedStore;
 use crate::store::postgres::{DEFAULT_PORT, PostgresOptions, PostgresStore};
 
@@ -11,12 +12,12 @@ const GRAMMAR: &str = "postgres://user:password@host:port,host:port/database?sch
 
 const SWITCH: [(&str, bool); 2] = [("true", true), ("false", false)];
 
-pub(super) async fn postgres(dsn: Dsn<'_>) -> Result<SharedStore> {
+pub(super) async fn postgres(dsn: Dsn<'_>, builder: &SessionsBuilder) -> Result<SharedStore> {
     let (options, create) = options(dsn)?;
     if create {
         options.create().await?;
     }
-    Ok(SharedStore::new(options.open().await?))
+    Ok(builder.shared(options.open().await?))
 }
 
 /// Returns the settings, and whether the tables are to be created.

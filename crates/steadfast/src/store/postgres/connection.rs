@@ -4,7 +4,11 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error as PgError, Row};
@@ -21,11 +25,14 @@ pub(super) struct Connection {
     /// In the order of [`Statement`]. What is not among them is sent with its text, also in one round trip.
     prepared: Vec<tokio_postgres::Statement>,
     texts: Arc<Texts>,
+    began: Instant,
+    /// Since when calls wait and none was answered, in microseconds since `began`; zero if none waits.
+    silent_since: AtomicU64,
 }
 
 impl Connection {
     pub(super) fn new(held: Box<dyn Held>, texts: Arc<Texts>) -> Self {
-        Self { held, prepared: Vec::new(), texts }
+        Self { held, prepared: Vec::new(), texts, began: Instant::now(), silent_since: AtomicU64::new(0) }
     }
 
     /// Prepares the statements of requests, all in one round trip.
@@ -43,6 +50,26 @@ impl Connection {
 
     pub(super) fn is_closed(&self) -> bool {
         self.client().is_closed()
+    }
+
+    /// Notes that a call waits for its answer.
+    pub(super) fn asks(&self) {
+        if self.silent_since.load(Ordering::Relaxed) == 0 {
+            let now = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+            self.silent_since.store(now.max(1), Ordering::Relaxed);
+        }
+    }
+
+    /// Notes that the server has answered a call.
+    pub(super) fn hears(&self) {
+        self.silent_since.store(0, Ordering::Relaxed);
+    }
+
+    /// Reports whether calls have waited for longer than this and none was answered. Those whose callers
+    /// gave up earlier can't tell it themselves.
+    pub(super) fn is_silent_for(&self, time: Duration) -> bool {
+        let since = self.silent_since.load(Ordering::Relaxed);
+        since != 0 && self.began.elapsed() > Duration::from_micros(since) + time
     }
 
     pub(super) fn listens(&self) -> bool {
@@ -84,7 +111,7 @@ impl Connection {
 
 impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { held, prepared, texts: _ } = self;
+        let Self { held, prepared, texts: _, began: _, silent_since: _ } = self;
         f.debug_struct("Connection")
             .field("prepared", &prepared.len())
             .field("listens", &held.listens())

@@ -139,12 +139,23 @@ impl Slot {
             None => None,
         };
         let connection = self.connection().await?;
+        connection.asks();
         Ok(Call { slot: self, connection, turn, answered: false })
     }
 
     fn live(&self) -> Option<Arc<Connection>> {
-        let current = self.current.read().unwrap_or_else(PoisonError::into_inner);
-        current.as_ref().filter(|connection| !connection.is_closed()).cloned()
+        let current = self.current.read().unwrap_or_else(PoisonError::into_inner).clone()?;
+        if current.is_silent_for(self.opening.timeout) {
+            self.give_up(&current);
+            return None;
+        }
+        (!current.is_closed()).then_some(current)
+    }
+
+    /// Takes a connection out of use, and ends what is under way on it.
+    fn give_up(&self, connection: &Arc<Connection>) {
+        self.retire(connection);
+        connection.abandon();
     }
 
     /// Takes a connection out of use. Calls that are under way on it go on.
@@ -173,6 +184,9 @@ impl Call<'_> {
 
     fn end<T>(mut self, answer: Option<Result<T, PgError>>) -> Result<T> {
         self.answered = true;
+        if answer.is_some() {
+            self.connection.hears();
+        }
         match answer {
             Some(Ok(answer)) => Ok(answer),
             Some(Err(error)) => {
@@ -183,8 +197,7 @@ impl Call<'_> {
             }
             None => {
                 // Whatever is stuck there would hold up all that follow.
-                self.slot.retire(&self.connection);
-                self.connection.abandon();
+                self.slot.give_up(&self.connection);
                 Err(too_slow())
             }
         }
@@ -195,8 +208,7 @@ impl Drop for Call<'_> {
     /// A call that was dropped leaves an answer behind, which the next one behind a pooler must not meet.
     fn drop(&mut self) {
         if self.turn.is_some() && !self.answered {
-            self.slot.retire(&self.connection);
-            self.connection.abandon();
+            self.slot.give_up(&self.connection);
         }
     }
 }
