@@ -35,7 +35,7 @@ pub(super) async fn open(dsn: &str, builder: &SessionsBuilder) -> Result<SharedS
         "sqlite" => embedded::sqlite(dsn, builder),
         #[cfg(feature = "redis")]
         "redis" | "rediss" | "redis+unix" | "redis+sentinel" | "rediss+sentinel" | "redis+cluster"
-        | "rediss+cluster" => redis::redis(dsn).await,
+        | "rediss+cluster" => redis::redis(dsn, builder).await,
         other => Err(unknown(other)),
     }
 }

@@ -43,6 +43,9 @@ const LONGEST_LEASE: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// How long damaged bytes are kept for an operator to look at.
 const KEEP_ASIDE: Duration = Duration::from_secs(7 * 86_400);
 
+/// How many neighbouring slots of a cluster are taken to fail together: a 64th of all.
+const SLOTS_TOGETHER: usize = 256;
+
 /// Oldest server, for `SET … PXAT` and RESP3.
 const OLDEST: (u32, u32) = (6, 2);
 
@@ -358,6 +361,14 @@ impl Store for RedisStore {
 
     fn coverage(&self) -> Coverage {
         if self.shared.evicts.load(Ordering::Relaxed) { Coverage::BestEffort } else { Coverage::Complete }
+    }
+
+    /// Puts neighbouring slots of a cluster together: a node has thousands of them in a row.
+    fn fault_domain(&self, key: &StoreKey) -> usize {
+        if !self.shared.is_cluster {
+            return 0;
+        }
+        usize::from(self.shared.names.slot(key)) / SLOTS_TOGETHER
     }
 
     async fn now(&self) -> Result<Timestamp> {
