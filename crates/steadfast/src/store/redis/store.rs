@@ -167,8 +167,9 @@ impl RedisStore {
     /// Calls a script that answers with a number.
     async fn ask(&self, script: &Script, cmd: &redis::Cmd) -> Result<i64, Fault> {
         match self.call(script, cmd).await? {
-            Value::Int(damage) if damage < -1 - i64::from(layout::FORMAT) => Err(Fault::NewerFormat),
-            Value::Int(damage) if damage < 0 => Err(Fault::Damaged),
+            Value::Int(found) if found < 0 => {
+                Err(layout::not_ours(u8::try_from(-1 - found).map_err(|_| Fault::Nonsense)?))
+            }
             Value::Int(answer) => Ok(answer),
             _ => Err(Fault::Nonsense),
         }
