@@ -2,3 +2,10 @@
 
 mod conformance;
 mod fixture;
+mod outage;
+mod refusals;
+mod round_trips;
+mod table;
+#[cfg(feature = "tls")]
+mod tls;
+mod waiting;
