@@ -23,6 +23,8 @@ mod outage;
 mod pages;
 #[cfg(feature = "postgres")]
 mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
 mod responses;
 mod round_trips;
 #[cfg(feature = "network")]

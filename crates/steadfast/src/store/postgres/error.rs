@@ -116,7 +116,7 @@ fn explain(error: &PgError) -> (ErrorKind, &'static str) {
         return of_code(cause.code(), cause.message());
     }
     let message = if is_distrust(error) {
-        "the server's certificate is not trusted: name its authority with `tls-ca`, and the host as the \
+        "the server's certificate is not trusted: name its authority with `tls_ca`, and the host as the \
          certificate does"
     } else if io_error(error).is_some_and(|io| io.kind() == io::ErrorKind::PermissionDenied) {
         "the server is read-only, as a replica is: name the primary, or all servers, separated by commas"

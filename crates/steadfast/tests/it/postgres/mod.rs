@@ -5,6 +5,7 @@ mod fixture;
 mod outage;
 mod refusals;
 mod round_trips;
+mod snapshots;
 mod table;
 #[cfg(feature = "tls")]
 mod tls;

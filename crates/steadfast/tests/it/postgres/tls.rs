@@ -53,10 +53,10 @@ async fn a_private_authority_is_trusted_and_another_one_is_not() {
         named("127.0.0.1").tls(Tls::PrivateCa(ca)),
     ];
     for options in not_trusted {
-        assert_says(&options.open().await.unwrap_err(), ErrorKind::InvalidConfig, "tls-ca");
+        assert_says(&options.open().await.unwrap_err(), ErrorKind::InvalidConfig, "tls_ca");
     }
     let unreadable = named("localhost").tls(Tls::PrivateCa("/nowhere.pem".into()));
-    assert_says(&unreadable.open().await.unwrap_err(), ErrorKind::InvalidConfig, "tls-ca");
+    assert_says(&unreadable.open().await.unwrap_err(), ErrorKind::InvalidConfig, "tls_ca");
 }
 
 #[tokio::test]
