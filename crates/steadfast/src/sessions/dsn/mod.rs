@@ -40,6 +40,7 @@ pub(super) async fn open(dsn: &str, builder: &SessionsBuilder) -> Result<SharedS
         | "rediss+cluster" => redis::redis(dsn, builder).await,
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => postgres::postgres(dsn, builder).await,
+        | "rediss+cluster" => redis::redis(dsn).await,
         other => Err(unknown(other)),
     }
 }
