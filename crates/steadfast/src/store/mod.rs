@@ -7,9 +7,13 @@ pub(crate) mod by_key;
 mod erased;
 #[cfg(all(unix, feature = "files"))]
 pub mod files;
+#[cfg(feature = "memcached")]
+pub mod memcached;
 pub mod memory;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(any(feature = "memcached", feature = "sqlite"))]
+mod waits;
 
 use std::fmt;
 use std::future::Future;

@@ -15,6 +15,8 @@ mod identity;
 mod interleave;
 mod leases;
 mod life;
+#[cfg(feature = "memcached")]
+mod memcached;
 mod memory;
 #[cfg(feature = "dangerous-protocol")]
 mod mutants;
@@ -22,6 +24,8 @@ mod outage;
 mod pages;
 mod responses;
 mod round_trips;
+#[cfg(feature = "memcached")]
+mod servers;
 mod sessions;
 mod site;
 mod slow_answers;

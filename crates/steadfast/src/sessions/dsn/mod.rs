@@ -5,6 +5,8 @@
 #[cfg(feature = "network")]
 mod address;
 mod embedded;
+#[cfg(feature = "memcached")]
+mod memcached;
 mod parse;
 
 use std::sync::Arc;
@@ -21,7 +23,10 @@ const ELSEWHERE: [&str; 8] =
     ["files", "sqlite", "redis", "rediss", "postgres", "mysql", "memcached", "cookie"];
 
 /// Opens the store that a connection string names.
-#[expect(clippy::unused_async, reason = "drivers of servers connect; the embedded ones don't wait")]
+#[cfg_attr(
+    not(feature = "memcached"),
+    expect(clippy::unused_async, reason = "drivers of servers connect; the embedded ones don't wait")
+)]
 pub(super) async fn open(dsn: &str, clock: &Arc<dyn Clock>) -> Result<SharedStore> {
     let dsn = Dsn::parse(dsn)?;
     match dsn.driver {
@@ -30,6 +35,8 @@ pub(super) async fn open(dsn: &str, clock: &Arc<dyn Clock>) -> Result<SharedStor
         "files" => embedded::files(dsn, clock),
         #[cfg(feature = "sqlite")]
         "sqlite" => embedded::sqlite(dsn, clock),
+        #[cfg(feature = "memcached")]
+        "memcached" | "memcached+unix" => memcached::open(dsn).await,
         other => Err(unknown(other)),
     }
 }

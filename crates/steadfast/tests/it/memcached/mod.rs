@@ -1,0 +1,3 @@
+//! The `memcached` driver on real servers.
+
+mod conformance;
