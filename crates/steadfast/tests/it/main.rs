@@ -10,6 +10,7 @@ mod faulty;
 #[cfg(all(unix, feature = "files"))]
 mod files;
 mod flash;
+mod guard;
 mod handles;
 mod identity;
 mod interleave;
@@ -28,6 +29,7 @@ mod round_trips;
 mod servers;
 mod sessions;
 mod site;
+mod skew;
 mod slow_answers;
 #[cfg(feature = "sqlite")]
 mod sqlite;

@@ -3,6 +3,7 @@
 use std::num::ParseIntError;
 use std::str::FromStr;
 
+use super::SessionsBuilder;
 use super::address::{Address, Host};
 use super::parse::Dsn;
 use crate::error::Result;
@@ -13,10 +14,10 @@ const GRAMMAR: &str = "memcached://USER:PASSWORD@HOST:PORT,HOST:PORT or memcache
                        ?weights=N,N&distribution=weighted|unweighted&prefix=TEXT&connect_timeout=TIME\
                        &response_timeout=TIME";
 
-pub(super) async fn open(mut dsn: Dsn<'_>) -> Result<SharedStore> {
+pub(super) async fn open(mut dsn: Dsn<'_>, builder: &SessionsBuilder) -> Result<SharedStore> {
     let options = options(&mut dsn);
     dsn.finish(GRAMMAR)?;
-    Ok(SharedStore::new(options.connect().await?))
+    Ok(builder.shared(options.connect().await?))
 }
 
 fn options(dsn: &mut Dsn<'_>) -> MemcachedOptions {

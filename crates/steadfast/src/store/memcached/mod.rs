@@ -27,6 +27,8 @@ mod ring;
 mod server;
 mod store;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 pub use options::{Distribution, MemcachedOptions};
 pub use store::MemcachedStore;

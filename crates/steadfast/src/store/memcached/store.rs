@@ -167,6 +167,11 @@ impl Store for MemcachedStore {
         self.shared.now().await
     }
 
+    /// The servers fail each for itself.
+    fn fault_domain(&self, key: &StoreKey) -> usize {
+        self.shared.index_of_server(&Name::of_session(key))
+    }
+
     /// The server may have dropped an index that it had no memory for.
     fn coverage(&self) -> Coverage {
         Coverage::BestEffort

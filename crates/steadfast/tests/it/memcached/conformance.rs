@@ -13,7 +13,7 @@ use crate::servers::dsn;
 const STEP: Duration = Duration::from_millis(1600);
 
 /// Returns settings with the servers of a connection string, and a prefix that no other test has.
-pub(super) fn options(server: &str) -> MemcachedOptions {
+fn options(server: &str) -> MemcachedOptions {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let dsn = dsn(server);
     let hosts = dsn.strip_prefix("memcached://").expect("the address of a server");
