@@ -8,8 +8,12 @@ mod erased;
 #[cfg(all(unix, feature = "files"))]
 pub mod files;
 pub mod memory;
+#[cfg(feature = "mysql")]
+pub mod mysql;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(any(feature = "sqlite", feature = "mysql"))]
+pub(crate) mod waits;
 
 use std::fmt;
 use std::future::Future;

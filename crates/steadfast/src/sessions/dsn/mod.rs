@@ -5,6 +5,8 @@
 #[cfg(feature = "network")]
 mod address;
 mod embedded;
+#[cfg(feature = "mysql")]
+mod mysql;
 mod parse;
 
 use std::sync::Arc;
@@ -17,11 +19,14 @@ use parse::{Dsn, invalid};
 
 /// Drivers that other versions or other features of this library bring, to tell a missing feature from a
 /// typing error.
-const ELSEWHERE: [&str; 8] =
-    ["files", "sqlite", "redis", "rediss", "postgres", "mysql", "memcached", "cookie"];
+const ELSEWHERE: [&str; 9] =
+    ["files", "sqlite", "redis", "rediss", "postgres", "mysql", "mariadb", "memcached", "cookie"];
 
 /// Opens the store that a connection string names.
-#[expect(clippy::unused_async, reason = "drivers of servers connect; the embedded ones don't wait")]
+#[cfg_attr(
+    not(feature = "mysql"),
+    expect(clippy::unused_async, reason = "drivers of servers connect; the embedded ones don't wait")
+)]
 pub(super) async fn open(dsn: &str, clock: &Arc<dyn Clock>) -> Result<SharedStore> {
     let dsn = Dsn::parse(dsn)?;
     match dsn.driver {
@@ -30,6 +35,8 @@ pub(super) async fn open(dsn: &str, clock: &Arc<dyn Clock>) -> Result<SharedStor
         "files" => embedded::files(dsn, clock),
         #[cfg(feature = "sqlite")]
         "sqlite" => embedded::sqlite(dsn, clock),
+        #[cfg(feature = "mysql")]
+        "mysql" | "mariadb" => mysql::mysql(dsn).await,
         other => Err(unknown(other)),
     }
 }

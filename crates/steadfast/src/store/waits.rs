@@ -10,13 +10,13 @@ use crate::store::StoreKey;
 
 /// Who waits for which lease, in this process. Other processes' releases are found by looking.
 #[derive(Default)]
-pub(super) struct Waits {
+pub(crate) struct Waits {
     by_key: Mutex<HashMap<StoreKey, Arc<Notify>>>,
 }
 
 impl Waits {
     /// Registers a waiter until the ticket is dropped.
-    pub(super) fn join(&self, key: StoreKey) -> Ticket<'_> {
+    pub(crate) fn join(&self, key: StoreKey) -> Ticket<'_> {
         let released = Arc::clone(self.lock().entry(key).or_default());
         Ticket { waits: self, key, released }
     }
@@ -24,7 +24,7 @@ impl Waits {
     /// Wakes the one who has waited longest, if anybody waits.
     ///
     /// One, because one alone can take the lease; the others keep looking at their pace.
-    pub(super) fn wake(&self, key: &StoreKey) {
+    pub(crate) fn wake(&self, key: &StoreKey) {
         if let Some(released) = self.lock().get(key) {
             released.notify_one();
         }
@@ -42,7 +42,7 @@ impl fmt::Debug for Waits {
 }
 
 /// A place among those who wait for a lease.
-pub(super) struct Ticket<'a> {
+pub(crate) struct Ticket<'a> {
     waits: &'a Waits,
     key: StoreKey,
     released: Arc<Notify>,
@@ -50,7 +50,7 @@ pub(super) struct Ticket<'a> {
 
 impl Ticket<'_> {
     /// Returns when the lease was ended by a call in this process.
-    pub(super) async fn released(&self) {
+    pub(crate) async fn released(&self) {
         self.released.notified().await;
     }
 }
