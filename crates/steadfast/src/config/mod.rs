@@ -143,6 +143,9 @@ settings! {
     dangerous_insecure_cookie: bool => |builder, on| {
         if on { builder.dangerous_insecure_cookie() } else { builder.secure_cookie() }
     };
+    store_deadline: Duration => PolicyBuilder::store_deadline;
+    breaker_failures: u32 => PolicyBuilder::breaker_failures;
+    breaker_pause: Duration => PolicyBuilder::breaker_pause;
     node: String => |builder, name| builder.node(name);
 }
 

@@ -42,6 +42,9 @@ const CHANGED: [(&str, &str); 28] = [
     ("lock_wait", "2"),
     ("lease", "0.5"),
     ("lease_max", "250000ms"),
+    ("store_deadline", "1500ms"),
+    ("breaker_failures", "7"),
+    ("breaker_pause", "3s"),
     ("on_server_error", "discard"),
     ("codec", if cfg!(feature = "json") { "json" } else { "messagepack" }),
     ("temp_ttl", "60"),
@@ -76,6 +79,8 @@ fn check_changed(settings: &Settings) {
     assert_eq!(policy.lock_wait, seconds(2));
     assert_eq!(policy.lease, Duration::from_millis(500));
     assert_eq!(policy.lease_max, seconds(250));
+    assert_eq!(policy.store_deadline, Duration::from_millis(1_500));
+    assert_eq!((policy.breaker_failures, policy.breaker_pause), (7, seconds(3)));
     assert_eq!(policy.on_server_error, OnServerError::Discard);
     #[cfg(feature = "json")]
     assert_eq!(policy.codec, Codec::Json);

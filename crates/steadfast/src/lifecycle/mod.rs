@@ -9,6 +9,7 @@ mod exchange;
 mod off_path;
 mod open;
 mod prepare;
+mod skew;
 mod watch;
 
 use std::fmt;
@@ -17,7 +18,7 @@ use std::time::Duration;
 
 use crate::cookie::CookieWriter;
 use crate::error::Result;
-use crate::events::{EventKind, Listener, Observer};
+use crate::events::{EventKind, Observer};
 use crate::policy::Policy;
 use crate::record::Header;
 use crate::store::{LeaseToken, SharedStore, Store as _, StoreKey};
@@ -25,6 +26,7 @@ use crate::time::{Clock, Timestamp};
 
 use desk::Desk;
 use off_path::OffPath;
+use skew::Skew;
 use watch::Watch;
 
 pub(crate) use exchange::{Access, Client, Exchange, Opening, Work};
@@ -43,6 +45,7 @@ pub(crate) struct Core {
     pub(crate) cookies: CookieWriter,
     pub(crate) off_path: OffPath,
     pub(crate) watch: Watch,
+    skew: Skew,
     desk: Arc<Desk>,
 }
 
@@ -51,16 +54,16 @@ impl Core {
         policy: Policy,
         store: SharedStore,
         clock: Arc<dyn Clock>,
-        listener: Option<Listener>,
+        observer: Observer,
     ) -> Arc<Self> {
-        let observer = Observer::new(listener, store.driver(), policy.node.as_deref());
         let off_path = OffPath::default();
         let desk = Desk::new({
             let (store, off_path) = (store.clone(), off_path.clone());
             move |key, token| release(&off_path, &store, key, token)
         });
         let cookies = CookieWriter::new(&policy.cookie);
-        Arc::new(Self { policy, store, clock, observer, cookies, off_path, watch: Watch::default(), desk })
+        let (watch, skew) = (Watch::default(), Skew::default());
+        Arc::new(Self { policy, store, clock, observer, cookies, off_path, watch, skew, desk })
     }
 
     /// Renews the leases of requests that take long, for as long as somebody uses the core.

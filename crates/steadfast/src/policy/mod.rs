@@ -68,6 +68,9 @@ pub struct Policy {
     pub(crate) match_user_agent: bool,
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) cookie: CookieSettings,
+    pub(crate) store_deadline: Duration,
+    pub(crate) breaker_failures: u32,
+    pub(crate) breaker_pause: Duration,
     pub(crate) node: Option<String>,
     pub(crate) rules: Rules,
 }
@@ -96,6 +99,15 @@ impl Policy {
     #[must_use]
     pub fn node(&self) -> Option<&str> {
         self.node.as_deref()
+    }
+
+    /// Returns what calls to a store across a network may cost.
+    pub(crate) fn guard(&self) -> crate::store::guard::Limits {
+        crate::store::guard::Limits {
+            deadline: self.store_deadline,
+            break_after: self.breaker_failures,
+            break_pause: self.breaker_pause,
+        }
     }
 
     pub(crate) fn limits(&self) -> Limits {

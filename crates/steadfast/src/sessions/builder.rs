@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use super::{Sessions, dsn, purge_every};
 use crate::error::Result;
-use crate::events::{Event, Listener};
+use crate::events::{Event, Listener, Observer};
 use crate::lifecycle::Core;
 use crate::policy::Policy;
+use crate::store::guard::Guarded;
 use crate::store::{SharedStore, Store};
 use crate::time::{Clock, SystemClock};
 
@@ -101,8 +102,10 @@ impl SessionsBuilder {
     ///
     /// Nothing is left behind but an empty store.
     pub async fn connect(self, dsn: &str) -> Result<Sessions> {
-        let store = dsn::open(dsn, &self.clock).await?;
-        Ok(self.build(store))
+        let store = dsn::open(dsn, &self).await?;
+        let sessions = self.build(store);
+        sessions.core.measure_skew().await?;
+        Ok(sessions)
     }
 
     /// Takes a store. Called within a runtime.
@@ -111,12 +114,33 @@ impl SessionsBuilder {
     ///
     /// Outside of a Tokio runtime, which renews leases and purges.
     pub fn store(self, store: impl Store) -> Sessions {
-        self.build(SharedStore::new(store))
+        let store = self.shared(store);
+        self.build(store)
+    }
+
+    /// Shares a store, guarded if it is across a network.
+    pub(super) fn shared(&self, store: impl Store) -> SharedStore {
+        if !store.is_remote() {
+            return SharedStore::new(store);
+        }
+        let observer = self.observer(store.driver());
+        SharedStore::new(Guarded::new(store, self.policy.guard(), observer))
+    }
+
+    /// Returns the clock that embedded drivers read.
+    pub(super) fn clock_of_store(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
+    fn observer(&self, driver: &'static str) -> Observer {
+        Observer::new(self.listener.clone(), driver, self.policy.node.as_deref())
     }
 
     fn build(self, store: SharedStore) -> Sessions {
-        let core = Core::new(self.policy, store, self.clock, self.listener);
+        let observer = self.observer(store.driver());
+        let core = Core::new(self.policy, store, self.clock, observer);
         core.renew_leases();
+        core.watch_clock();
         if let Some(interval) = self.purge_every {
             purge_every(&core, interval.max(Duration::from_millis(1)));
         }

@@ -74,7 +74,7 @@ impl Sessions {
     /// }
     /// ```
     pub async fn sessions_of(&self, user: &str) -> Result<Vec<SessionInfo>> {
-        let now = self.core.clock.now();
+        let now = self.core.now();
         let mut infos = Vec::new();
         self.each_of(user, |key, record, header| {
             let Some(header) = header else { return };
@@ -131,12 +131,13 @@ impl Sessions {
     /// It may have been ended.
     pub async fn revoke_one(&self, info: &SessionInfo) -> Result<bool> {
         let deleted = self.core.store.delete(&info.key, None).await?;
+        self.core.store.settle(&info.key).await?;
         self.core.ended(EventKind::Revoked, &info.key);
         Ok(deleted == Deleted::Gone)
     }
 
     async fn revoke_but(&self, user: &str, keep: Option<StoreKey>) -> Result<u64> {
-        let (mut revoked, mut latest) = (0, self.core.clock.now());
+        let (mut revoked, mut latest) = (0, self.core.now());
         // The first walk takes all there are, because clocks of other nodes can't tell a sign-in before the
         // call from one after it.
         let mut signed_in_by = Timestamp::MAX;
@@ -160,6 +161,7 @@ impl Sessions {
             signed_in_by = latest;
             for (key, standing) in doomed {
                 let deleted = self.core.store.delete(&key, None).await?;
+                self.core.store.settle(&key).await?;
                 self.core.ended(EventKind::Revoked, &key);
                 let counts = deleted == Deleted::Gone && !matches!(standing, Some(Standing::Frozen { .. }));
                 revoked += u64::from(counts);

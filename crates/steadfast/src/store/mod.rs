@@ -7,6 +7,7 @@ pub(crate) mod by_key;
 mod erased;
 #[cfg(all(unix, feature = "files"))]
 pub mod files;
+pub(crate) mod guard;
 pub mod memory;
 #[cfg(feature = "mysql")]
 pub mod mysql;
@@ -347,6 +348,21 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Most stores list everything. One that may evict what it was told to keep says so here.
     fn coverage(&self) -> Coverage {
         Coverage::Complete
+    }
+
+    /// Reports whether calls go to another process or machine, which may be slow or gone.
+    ///
+    /// Such a store is guarded: a deadline for each call, a second try where that is safe, a circuit breaker.
+    /// Only embedded drivers say no.
+    fn is_remote(&self) -> bool {
+        true
+    }
+
+    /// Returns a number that stands for the server in charge of a record: those that may fail without the
+    /// others have different ones. One circuit breaker serves each.
+    fn fault_domain(&self, key: &StoreKey) -> usize {
+        let _ = key;
+        0
     }
 
     /// Returns when the acknowledged writes to `key` are as safe as this store was set up to make them: on

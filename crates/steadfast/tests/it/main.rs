@@ -10,6 +10,7 @@ mod faulty;
 #[cfg(all(unix, feature = "files"))]
 mod files;
 mod flash;
+mod guard;
 mod handles;
 mod identity;
 mod interleave;
@@ -18,12 +19,17 @@ mod life;
 mod memory;
 #[cfg(feature = "dangerous-protocol")]
 mod mutants;
+#[cfg(feature = "mysql")]
+mod mysql;
 mod outage;
 mod pages;
 mod responses;
 mod round_trips;
+#[cfg(feature = "network")]
+mod servers;
 mod sessions;
 mod site;
+mod skew;
 mod slow_answers;
 #[cfg(feature = "sqlite")]
 mod sqlite;

@@ -116,7 +116,7 @@ async fn a_refused_write_leaves_what_was() {
     let acts: [(Op, Doing); 4] = [
         (Op::Update, |s| s.set("a", 9)),
         (Op::Replace, |s| s.login("alice")),
-        (Op::Update, |s| s.logout()),
+        (Op::Delete, |s| s.logout()),
         (Op::Replace, |s| s.destroy().and_then(|()| s.set("a", 9))),
     ];
     for (op, act) in acts {

@@ -9,12 +9,10 @@ mod embedded;
 mod mysql;
 mod parse;
 
-use std::sync::Arc;
-
 use crate::error::{Error, Result};
 use crate::store::SharedStore;
-use crate::time::Clock;
 
+use super::SessionsBuilder;
 use parse::{Dsn, invalid};
 
 /// Drivers that other versions or other features of this library bring, to tell a missing feature from a
@@ -27,16 +25,16 @@ const ELSEWHERE: [&str; 9] =
     not(feature = "mysql"),
     expect(clippy::unused_async, reason = "drivers of servers connect; the embedded ones don't wait")
 )]
-pub(super) async fn open(dsn: &str, clock: &Arc<dyn Clock>) -> Result<SharedStore> {
+pub(super) async fn open(dsn: &str, builder: &SessionsBuilder) -> Result<SharedStore> {
     let dsn = Dsn::parse(dsn)?;
     match dsn.driver {
-        "memory" => embedded::memory(dsn, clock),
+        "memory" => embedded::memory(dsn, builder),
         #[cfg(all(unix, feature = "files"))]
-        "files" => embedded::files(dsn, clock),
+        "files" => embedded::files(dsn, builder),
         #[cfg(feature = "sqlite")]
-        "sqlite" => embedded::sqlite(dsn, clock),
+        "sqlite" => embedded::sqlite(dsn, builder),
         #[cfg(feature = "mysql")]
-        "mysql" | "mariadb" => mysql::mysql(dsn).await,
+        "mysql" | "mariadb" => mysql::mysql(dsn, builder).await,
         other => Err(unknown(other)),
     }
 }
@@ -60,12 +58,11 @@ fn unknown(driver: &str) -> Error {
 mod tests {
     use super::*;
     use crate::error::ErrorKind;
-    use crate::time::SystemClock;
 
     #[track_caller]
     fn check(dsn: &str, says: &str) {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let opening = std::pin::pin!(open(dsn, &clock));
+        let builder = SessionsBuilder::default();
+        let opening = std::pin::pin!(open(dsn, &builder));
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         let std::task::Poll::Ready(opened) = std::future::Future::poll(opening, &mut context) else {
             panic!("what is wrong with a string is told without waiting for a server");

@@ -1,5 +1,6 @@
 //! `mysql://user:password@host:port/database?table=…`, and the same with `mariadb://`.
 
+use super::SessionsBuilder;
 use super::parse::Dsn;
 use crate::error::Result;
 use crate::store::SharedStore;
@@ -8,10 +9,10 @@ use crate::store::mysql::{MysqlOptions, MysqlStore};
 const GRAMMAR: &str = "mysql://user:password@host:port/database?table=…&socket=…&connections=…&timeout=…\
     &poll_interval=…&statements=multi|single&tls=off|on&tls_ca=…&tls_cert=…&tls_key=…";
 
-pub(super) async fn mysql(mut dsn: Dsn<'_>) -> Result<SharedStore> {
+pub(super) async fn mysql(mut dsn: Dsn<'_>, builder: &SessionsBuilder) -> Result<SharedStore> {
     let options = options(&mut dsn);
     dsn.finish(GRAMMAR)?;
-    Ok(SharedStore::new(options.connect().await?))
+    Ok(builder.shared(options.connect().await?))
 }
 
 fn options(dsn: &mut Dsn<'_>) -> MysqlOptions {

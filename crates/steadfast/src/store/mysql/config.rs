@@ -138,7 +138,7 @@ impl MysqlOptions {
 
     /// Sets how long a call may take: for a connection and for the server's answer together.
     ///
-    /// Between 10 ms and 60 s; the default is 5 s. Counting all records may take 60 s.
+    /// Between 10 ms and 60 s; the default is 5 s. A policy's `store_deadline` ends a call before that.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self

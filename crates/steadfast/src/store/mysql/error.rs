@@ -175,21 +175,30 @@ fn of_server(error: ServerError, when: When) -> Error {
 
 fn of_network(error: IoError, when: When) -> Error {
     match error {
+        #[cfg(feature = "tls")]
+        IoError::Io(error) if is_of_tls(&error) => tls_failed(when).with_source(error),
         IoError::Io(error) => failed(
             ErrorKind::Unavailable,
             "cannot reach the server, or the connection was lost: see its log and the network",
         )
         .with_source(error),
         #[cfg(feature = "tls")]
-        IoError::Tls(error) => failed(
-            kind_of_setting(when),
-            "TLS with the server failed: check the certificates and the host's name",
-        )
-        .with_source(error),
+        IoError::Tls(error) => tls_failed(when).with_source(error),
         #[cfg(not(feature = "tls"))]
         #[expect(unreachable_patterns, reason = "another crate may have enabled TLS in the client library")]
         _ => failed(kind_of_setting(when), "TLS with the server failed"),
     }
+}
+
+/// Reports whether the encryption failed, not what carries it.
+#[cfg(feature = "tls")]
+fn is_of_tls(error: &std::io::Error) -> bool {
+    error.get_ref().is_some_and(|cause| cause.is::<rustls::Error>())
+}
+
+#[cfg(feature = "tls")]
+fn tls_failed(when: When) -> Error {
+    failed(kind_of_setting(when), "TLS with the server failed: check the certificates and the host's name")
 }
 
 /// These carry values of columns and bytes of packets, so they are not passed on.

@@ -46,15 +46,7 @@ impl Lender {
     where
         F: Future<Output = (Result<T, Fault>, Link)>,
     {
-        self.run_within(self.timeout, work).await
-    }
-
-    /// Like [`run`](Self::run), with a time of its own.
-    pub(super) async fn run_within<T, F>(&self, time: Duration, work: impl Fn(Link) -> F) -> Result<T>
-    where
-        F: Future<Output = (Result<T, Fault>, Link)>,
-    {
-        let deadline = Instant::now() + time;
+        let deadline = Instant::now() + self.timeout;
         let mut link = Link::new(self.connection(deadline).await?);
         let mut repeats = REPEATS;
         loop {

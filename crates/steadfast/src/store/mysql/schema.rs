@@ -53,8 +53,7 @@ pub(super) fn schema(table: &str) -> String {
 /// Makes the tables unless they are there.
 pub(super) async fn create(lender: &Lender, table: &str) -> Result<()> {
     let schema = schema(table);
-    let statements: Vec<_> =
-        schema.split_inclusive(';').map(str::trim).filter(|text| !text.is_empty()).collect();
+    let statements: Vec<_> = schema.split_terminator(";\n").collect();
     lender
         .run(|mut link| {
             let statements = &statements;

@@ -159,6 +159,10 @@ impl Store for SqliteStore {
         DRIVER
     }
 
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     async fn now(&self) -> Result<Timestamp> {
         Ok(self.shared.clock.now())
     }
