@@ -207,5 +207,5 @@ pub use record::Mark;
 #[cfg(feature = "dangerous-protocol")]
 pub use rules::Rules;
 pub use session::{Key, KeyFor, Metadata, Session, SessionView};
-pub use sessions::{SessionInfo, Sessions, SessionsBuilder};
+pub use sessions::{Revoked, SessionInfo, Sessions, SessionsBuilder, UserSessions};
 pub use time::{Clock, SystemClock, Timestamp};

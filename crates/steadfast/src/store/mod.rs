@@ -8,11 +8,23 @@ mod erased;
 #[cfg(all(unix, feature = "files"))]
 pub mod files;
 pub(crate) mod guard;
+#[cfg(feature = "memcached")]
+pub mod memcached;
 pub mod memory;
+#[cfg(feature = "mysql")]
+pub mod mysql;
+#[cfg(feature = "mysql")]
+pub mod mysql;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(feature = "network")]
+mod tls;
+#[cfg(any(feature = "memcached", feature = "mysql", feature = "postgres", feature = "sqlite"))]
+mod waits;
 
 use std::fmt;
 use std::future::Future;
@@ -26,6 +38,8 @@ use crate::random;
 use crate::time::Timestamp;
 
 pub use erased::SharedStore;
+#[cfg(feature = "network")]
+pub use tls::Tls;
 
 /// Names a record in a store: a digest of the key in the cookie, so a leaked store opens no session.
 ///

@@ -5,7 +5,13 @@
 #[cfg(feature = "network")]
 mod address;
 mod embedded;
+#[cfg(feature = "memcached")]
+mod memcached;
+#[cfg(feature = "mysql")]
+mod mysql;
 mod parse;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 
@@ -17,12 +23,12 @@ use parse::{Dsn, invalid};
 
 /// Drivers that other versions or other features of this library bring, to tell a missing feature from a
 /// typing error.
-const ELSEWHERE: [&str; 8] =
-    ["files", "sqlite", "redis", "rediss", "postgres", "mysql", "memcached", "cookie"];
+const ELSEWHERE: [&str; 9] =
+    ["files", "sqlite", "redis", "rediss", "postgres", "mysql", "mariadb", "memcached", "cookie"];
 
 /// Opens the store that a connection string names.
 #[cfg_attr(
-    not(feature = "network"),
+    not(any(feature = "memcached", feature = "mysql", feature = "postgres", feature = "redis")),
     expect(clippy::unused_async, reason = "drivers of servers connect; the embedded ones don't wait")
 )]
 pub(super) async fn open(dsn: &str, builder: &SessionsBuilder) -> Result<SharedStore> {
@@ -36,6 +42,12 @@ pub(super) async fn open(dsn: &str, builder: &SessionsBuilder) -> Result<SharedS
         #[cfg(feature = "redis")]
         "redis" | "rediss" | "redis+unix" | "redis+sentinel" | "rediss+sentinel" | "redis+cluster"
         | "rediss+cluster" => redis::redis(dsn, builder).await,
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => postgres::postgres(dsn, builder).await,
+        #[cfg(feature = "memcached")]
+        "memcached" | "memcached+unix" => memcached::open(dsn, builder).await,
+        #[cfg(feature = "mysql")]
+        "mysql" | "mariadb" => mysql::mysql(dsn, builder).await,
         other => Err(unknown(other)),
     }
 }

@@ -1,9 +1,9 @@
 //! Redis: `redis://`, `redis+unix://`, `redis+sentinel://`, `redis+cluster://`, and with TLS `rediss…`.
 
-use super::SessionsBuilder;
 use super::address::{Address, Host};
 use super::parse::Dsn;
 use crate::error::Result;
+use crate::sessions::SessionsBuilder;
 use crate::store::SharedStore;
 use crate::store::redis::{RedisOptions, RedisStore, Servers};
 
