@@ -12,7 +12,7 @@ use redis::Value;
 use super::command::{Names, call, call_on_two};
 use super::conn::Node;
 use super::dial::Dialer;
-use super::error::{DRIVER, Fault, at_start, config_fault};
+use super::error::{DRIVER, Fault, config_fault};
 use super::link::Link;
 use super::options::{RedisOptions, Servers};
 use super::scan::Scan;
@@ -129,11 +129,11 @@ impl RedisStore {
 
     /// Connects, and reads what the server says about itself, if it may be asked.
     async fn inspect(&self) -> Result<()> {
-        self.shared.link.live().await.map_err(at_start)?;
+        self.shared.link.live().await.map_err(Fault::at_start)?;
         // A call that a session needs: a missing right is reported here, not by the first visitor.
         let probe = call(&LOAD, self.shared.names.record(&StoreKey::from_bytes([0; 16])), 0);
-        self.call(&LOAD, &probe).await.map_err(at_start)?;
-        let mut live = self.shared.link.live().await.map_err(at_start)?.conn.clone();
+        self.call(&LOAD, &probe).await.map_err(Fault::at_start)?;
+        let mut live = self.shared.link.live().await.map_err(Fault::at_start)?.conn.clone();
         let Ok(info) = live.send_to(&redis::cmd("INFO"), &Node::Only).await else { return Ok(()) };
         let info = match &info {
             Value::BulkString(text) => String::from_utf8_lossy(text),

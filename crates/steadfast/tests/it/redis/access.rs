@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use steadfast::store::redis::{RedisOptions, RedisStore, Servers};
 use steadfast::store::{Acquired, Lease, LeaseEnd, LeaseToken, Loaded, Predecessor, Record, Renewed, Store};
-use steadfast::{Error, ErrorKind, chain};
+use steadfast::{Error, ErrorKind, Sessions, chain};
 use steadfast_servers::{Options, Redis, Reply, Server as _};
 
-use super::fixture::{key, lease, load, patient, record, stored, user};
+use super::fixture::{key, lease, load, own_prefix, patient, record, stored, user};
+use crate::servers::dsn;
 
 /// The rule of `docs/drivers/redis.md`, read from there, with a password.
-fn rule(name: &str) -> String {
+pub(super) fn rule(name: &str) -> String {
     let page = include_str!("../../../../../docs/drivers/redis.md");
     let rule = page.lines().find(|line| line.starts_with("user sessions ")).expect("the page has the rule");
     rule.replace("user sessions ", &format!("user {name} ")).replace(">PASSWORD", ">hush")
@@ -83,8 +84,47 @@ async fn a_unix_socket_and_a_database_are_used() {
     assert!(keys.text().contains("db5:keys=1"), "{keys:?}");
 }
 
+#[tokio::test]
+async fn each_connection_string_opens_what_it_names() {
+    for server in ["REDIS", "REDIS_CLUSTER", "REDIS_SENTINEL"] {
+        let string = format!("{}?prefix={}", dsn(server), own_prefix());
+        let sessions = Sessions::connect(&string).await.unwrap();
+        assert_eq!((sessions.driver(), sessions.count().await.unwrap()), ("redis", 0), "{server}");
+    }
+}
+
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn a_server_is_trusted_by_the_authority_that_is_named() {
+    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let port = steadfast_servers::free_port();
+    let options = Options::new()
+        .file("cert.pem", made.cert.pem())
+        .file("key.pem", made.signing_key.serialize_pem())
+        .set(format!("tls-port {port}"))
+        .set("tls-cert-file {folder}/cert.pem")
+        .set("tls-key-file {folder}/key.pem")
+        .set("tls-ca-cert-file {folder}/cert.pem")
+        .set("tls-auth-clients no");
+    let server = Redis::start_with(&options).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let authority = folder.path().join("ca.pem");
+    std::fs::write(&authority, made.cert.pem()).unwrap();
+    let at = |host: &str, port| Servers::One(host.into(), port);
+    let store = patient().tls_ca(&authority).connect(at("localhost", port)).await.unwrap();
+    let key = stored(&store, &record("encrypted")).await;
+    assert!(load(&store, &key).await.is_some());
+
+    // Not signed by an authority that the machine trusts; not the name that the certificate has.
+    for (options, host) in [(patient().tls(), "localhost"), (patient().tls_ca(&authority), "127.0.0.1")] {
+        let error = options.connect(at(host, port)).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{error:?}");
+        assert!(error.to_string().contains("`tls_ca`"), "{error}");
+    }
+}
+
 /// Makes every call of the contract.
-async fn everything(store: &RedisStore, other: &RedisStore) {
+pub(super) async fn everything(store: &RedisStore, other: &RedisStore) {
     let (user, limit) = (user(), NonZeroUsize::new(10).unwrap());
     let one = Record { user: Some(user), ..record("one") };
     let first = stored(store, &one).await;

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use steadfast::store::redis::{RedisStore, Servers};
 use steadfast::store::{LeaseEnd, Loaded, Store, StoreKey, Updated};
-use steadfast_servers::{RedisCluster, Reply, Server as _, redis_command};
+use steadfast_servers::{Options, RedisCluster, Reply, Server as _, redis_command};
 
-use super::fixture::{hosts, key, load, own, record, stored};
+use super::access::{everything, rule};
+use super::fixture::{hosts, key, load, own, patient, record, stored};
 
 fn ask(at: SocketAddr, words: &[&str]) -> Reply {
     match redis_command(at, words).unwrap() {
@@ -85,6 +86,19 @@ async fn a_node_that_hangs_leaves_the_sessions_of_the_others_alone() {
     while !matches!(store.load(&hanging).await, Ok(Loaded::Found(_))) {
         assert!(began.elapsed() < Duration::from_secs(15), "it is not found again");
         tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_rule_of_the_page_is_enough_for_a_cluster() {
+    let rule = format!("{} +cluster|slots +asking +readonly", rule("app"));
+    let cluster = RedisCluster::start_with(&Options::new().set(rule)).unwrap();
+    let options = patient().user("app").password("hush");
+    let at = Servers::Cluster(hosts(&cluster.dsn()).0);
+    let store = options.clone().connect(at.clone()).await.unwrap();
+    everything(&store, &options.connect(at).await.unwrap()).await;
+    for node in cluster.services() {
+        assert_eq!(ask(node.address(), &["ACL", "LOG"]), Reply::List(Vec::new()));
     }
 }
 

@@ -37,7 +37,8 @@ async fn a_failover_is_followed_and_scripts_are_sent_again() {
     let store = behind(&sentinels).await;
     let before = stored(&store, &record("before")).await;
     await_copied(&sentinels, 1).await;
-    let old = tokio::task::block_in_place(|| sentinels.fail_over().unwrap());
+    let failed_over = tokio::task::block_in_place(|| sentinels.fail_over());
+    let old = failed_over.unwrap_or_else(|error| panic!("{error}\n{}", logs(&sentinels)));
     let after = written(&store).await;
     assert!(load(&store, &after).await.is_some());
     let seen = load(&store, &before).await.expect("what was replicated is there");
@@ -62,6 +63,11 @@ async fn a_failover_is_followed_and_scripts_are_sent_again() {
     });
     let again = written(&store).await;
     assert!(load(&store, &again).await.is_some());
+}
+
+/// Returns what the sentinels saw.
+fn logs(sentinels: &RedisSentinel) -> String {
+    sentinels.services()[2..].iter().map(steadfast_servers::Service::log).collect()
 }
 
 /// Returns when the replica has as many keys as the master.
