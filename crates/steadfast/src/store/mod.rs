@@ -8,6 +8,8 @@ mod erased;
 #[cfg(all(unix, feature = "files"))]
 pub mod files;
 pub(crate) mod guard;
+#[cfg(feature = "memcached")]
+pub mod memcached;
 pub mod memory;
 #[cfg(feature = "postgres")]
 pub mod postgres;
@@ -18,6 +20,7 @@ pub mod sqlite;
 #[cfg(feature = "network")]
 mod tls;
 #[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[cfg(any(feature = "memcached", feature = "sqlite"))]
 mod waits;
 
 use std::fmt;

@@ -16,6 +16,8 @@ mod identity;
 mod interleave;
 mod leases;
 mod life;
+#[cfg(feature = "memcached")]
+mod memcached;
 mod memory;
 #[cfg(feature = "dangerous-protocol")]
 mod mutants;
@@ -28,6 +30,7 @@ mod redis;
 mod responses;
 mod round_trips;
 #[cfg(feature = "network")]
+#[cfg(feature = "memcached")]
 mod servers;
 mod sessions;
 mod site;

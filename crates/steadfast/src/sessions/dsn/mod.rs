@@ -5,6 +5,8 @@
 #[cfg(feature = "network")]
 mod address;
 mod embedded;
+#[cfg(feature = "memcached")]
+mod memcached;
 mod parse;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -25,6 +27,7 @@ const ELSEWHERE: [&str; 8] =
 /// Opens the store that a connection string names.
 #[cfg_attr(
     not(any(feature = "memcached", feature = "mysql", feature = "postgres", feature = "redis")),
+    not(feature = "memcached"),
     expect(clippy::unused_async, reason = "drivers of servers connect; the embedded ones don't wait")
 )]
 pub(super) async fn open(dsn: &str, builder: &SessionsBuilder) -> Result<SharedStore> {
@@ -35,11 +38,14 @@ pub(super) async fn open(dsn: &str, builder: &SessionsBuilder) -> Result<SharedS
         "files" => embedded::files(dsn, builder),
         #[cfg(feature = "sqlite")]
         "sqlite" => embedded::sqlite(dsn, builder),
-        #[cfg(feature = "postgres")]
-        "postgres" | "postgresql" => postgres::postgres(dsn, builder).await,
         #[cfg(feature = "redis")]
         "redis" | "rediss" | "redis+unix" | "redis+sentinel" | "rediss+sentinel" | "redis+cluster"
+        | "rediss+cluster" => redis::redis(dsn, builder).await,
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => postgres::postgres(dsn, builder).await,
         | "rediss+cluster" => redis::redis(dsn).await,
+        #[cfg(feature = "memcached")]
+        "memcached" | "memcached+unix" => memcached::open(dsn, builder).await,
         other => Err(unknown(other)),
     }
 }
