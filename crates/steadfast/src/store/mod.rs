@@ -19,8 +19,7 @@ pub mod redis;
 pub mod sqlite;
 #[cfg(feature = "network")]
 mod tls;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
-#[cfg(any(feature = "memcached", feature = "sqlite"))]
+#[cfg(any(feature = "memcached", feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod waits;
 
 use std::fmt;

@@ -30,7 +30,6 @@ mod redis;
 mod responses;
 mod round_trips;
 #[cfg(feature = "network")]
-#[cfg(feature = "memcached")]
 mod servers;
 mod sessions;
 mod site;

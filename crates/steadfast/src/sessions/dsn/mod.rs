@@ -27,7 +27,6 @@ const ELSEWHERE: [&str; 8] =
 /// Opens the store that a connection string names.
 #[cfg_attr(
     not(any(feature = "memcached", feature = "mysql", feature = "postgres", feature = "redis")),
-    not(feature = "memcached"),
     expect(clippy::unused_async, reason = "drivers of servers connect; the embedded ones don't wait")
 )]
 pub(super) async fn open(dsn: &str, builder: &SessionsBuilder) -> Result<SharedStore> {
@@ -43,7 +42,6 @@ pub(super) async fn open(dsn: &str, builder: &SessionsBuilder) -> Result<SharedS
         | "rediss+cluster" => redis::redis(dsn, builder).await,
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => postgres::postgres(dsn, builder).await,
-        | "rediss+cluster" => redis::redis(dsn).await,
         #[cfg(feature = "memcached")]
         "memcached" | "memcached+unix" => memcached::open(dsn, builder).await,
         other => Err(unknown(other)),

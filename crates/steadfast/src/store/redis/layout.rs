@@ -116,7 +116,8 @@ mod tests {
         let mut value = Vec::new();
         let written = record(Some(UserKey::from_bytes(*b"0123456789abcdef")), b"payload");
         write(&written, &mut value).expect("a vector takes everything");
-        let golden = b"\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0\0\x12\xd6\x87\
+        let golden =
+            b"\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0\0\x12\xd6\x87\
             \x010123456789abcdefpayload";
         assert_eq!(value, golden);
     }
