@@ -114,6 +114,7 @@
 //! | `files` | yes | `store::files`, on Unix |
 //! | `sqlite` | | `store::sqlite`, with the engine |
 //! | `redis` | | `store::redis`, for Redis and Valkey; with `tls` also `rediss://` |
+//! | `postgres` | | `store::postgres` |
 //! | `json` | | JSON as the encoding of values, beside MessagePack |
 //! | `config` | | `Settings` from TOML, the environment and a CodeIgniter `.env` |
 //! | `tracing` | yes | events as log lines |

@@ -83,6 +83,9 @@ pub(super) trait Held: Send + Sync {
     /// Reports whether the ends of leases are heard of through this connection.
     fn listens(&self) -> bool;
 
+    /// Reports whether the server was told at the beginning what to keep for this connection.
+    fn needs_session(&self) -> bool;
+
     /// Ends the connection, whatever is still under way on it.
     fn abandon(&self);
 }
@@ -115,6 +118,10 @@ impl<C: Clients> Held for HandedClient<C> {
     }
 
     fn listens(&self) -> bool {
+        false
+    }
+
+    fn needs_session(&self) -> bool {
         false
     }
 

@@ -188,7 +188,7 @@ fn of_code(code: &SqlState, said: &str) -> (ErrorKind, &'static str) {
     }
 }
 
-const BEHIND_A_POOLER: &str = "behind a pooler in transaction mode, as PgBouncer's, nothing can be kept in a \
+pub(super) const BEHIND_A_POOLER: &str = "there is a pooler in between, as PgBouncer, which keeps nothing for a \
      connection: add `prepared=false` to the connection string";
 
 fn io_error(error: &PgError) -> Option<&io::Error> {

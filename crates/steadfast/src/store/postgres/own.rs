@@ -30,7 +30,8 @@ impl Own {
         let channel = self.channel.as_deref().filter(|_| role == Role::Service);
         let listener = channel.map(|_| Listener(Arc::clone(&self.waits)));
         let (client, driver) = self.drive(listener).await.map_err(at_open)?;
-        let connected = OwnClient { client, driver, listens: channel.is_some() };
+        let needs_session = self.config.get_options().is_some();
+        let connected = OwnClient { client, driver, listens: channel.is_some(), needs_session };
         if let Some(channel) = channel {
             connected.client.batch_execute(&format!("LISTEN \"{channel}\"")).await.map_err(at_open)?;
         }
@@ -68,6 +69,7 @@ struct OwnClient {
     client: Client,
     driver: AbortHandle,
     listens: bool,
+    needs_session: bool,
 }
 
 impl Held for OwnClient {
@@ -77,6 +79,10 @@ impl Held for OwnClient {
 
     fn listens(&self) -> bool {
         self.listens
+    }
+
+    fn needs_session(&self) -> bool {
+        self.needs_session
     }
 
     fn abandon(&self) {

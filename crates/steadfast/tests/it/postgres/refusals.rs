@@ -4,6 +4,7 @@ use std::error::Error as StdError;
 
 use steadfast::store::postgres::{Clients, PostgresStore};
 use steadfast::{ErrorKind, Sessions};
+use steadfast_servers::{Options, PgBouncer, Postgres, Server as _};
 use tokio_postgres::{Client, NoTls};
 
 use super::fixture::{KEY, Table, assert_says, create, is_there};
@@ -134,6 +135,17 @@ async fn prepared_statements_behind_a_pooler_are_refused_with_the_right_setting(
     let table = Table::new().await;
     let error = table.options_of_the_pooler().prepared(true).open().await.unwrap_err();
     assert_says(&error, ErrorKind::InvalidConfig, "prepared=false");
+}
+
+#[tokio::test]
+async fn a_pooler_that_swallows_the_settings_of_a_session_is_refused_too() {
+    let server = Postgres::start().unwrap();
+    let options = Options::new().set("ignore_startup_parameters = options");
+    let pooler = PgBouncer::start_with(&server, &options).unwrap();
+    let table = Table::on(&server.dsn()).await;
+    let error = table.options_by(&pooler.dsn()).open().await.unwrap_err();
+    assert_says(&error, ErrorKind::InvalidConfig, "prepared=false");
+    create(&table.options_by(&pooler.dsn()).prepared(false).open().await.unwrap(), &KEY).await;
 }
 
 /// Connections that the application makes.

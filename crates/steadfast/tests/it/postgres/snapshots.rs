@@ -47,7 +47,7 @@ where
     T: Send + 'static,
     F: Future<Output = Result<T>> + Send + 'static,
 {
-    let store = table.options().timeout(Duration::from_secs(20)).open().await.unwrap();
+    let store = table.open().await;
     let (other, watch) = (table.client().await, table.client().await);
     other.batch_execute("BEGIN").await.unwrap();
     other.execute(&meanwhile.sql(table), &[&&KEY.as_bytes()[..]]).await.unwrap();

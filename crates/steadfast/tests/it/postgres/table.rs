@@ -4,12 +4,19 @@ use std::num::NonZeroUsize;
 
 use std::time::Duration;
 use steadfast::Timestamp;
+use steadfast::store::postgres::PostgresStore;
 use steadfast::store::{Record, Store, StoreKey};
 use tokio_postgres::Client;
 
 use super::fixture::{KEY, Table, create, hold, in_a_day, is_there, record, soon};
 
 const HOUR: Duration = Duration::from_secs(3600);
+
+#[test]
+fn the_page_prints_the_statements_that_make_the_tables() {
+    let page = include_str!("../../../../../docs/drivers/postgres.md");
+    assert!(page.contains(&PostgresStore::options().ddl().unwrap()));
+}
 
 async fn number(client: &Client, sql: &str) -> i64 {
     client.query_one(sql, &[]).await.unwrap().get(0)
