@@ -2,8 +2,6 @@
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
-use std::time::Duration;
 
 /// Returns secret bytes from the operating system.
 ///
@@ -32,13 +30,6 @@ pub(crate) fn unique() -> u64 {
             return z;
         }
     }
-}
-
-/// Returns between half of a pause and all of it, so that two who wait do not meet again and again.
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
-pub(crate) fn jittered(pause: Duration) -> Duration {
-    let half = pause / 2;
-    half + half.mul_f64((unique() >> 32) as f64 / f64::from(u32::MAX))
 }
 
 #[cfg(test)]

@@ -11,10 +11,16 @@ pub(crate) mod guard;
 pub mod memory;
 #[cfg(feature = "mysql")]
 pub mod mysql;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
-#[cfg(any(feature = "sqlite", feature = "mysql"))]
-pub(crate) mod waits;
+#[cfg(feature = "network")]
+mod tls;
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
+mod waits;
 
 use std::fmt;
 use std::future::Future;
@@ -28,6 +34,8 @@ use crate::random;
 use crate::time::Timestamp;
 
 pub use erased::SharedStore;
+#[cfg(feature = "network")]
+pub use tls::Tls;
 
 /// Names a record in a store: a digest of the key in the cookie, so a leaked store opens no session.
 ///

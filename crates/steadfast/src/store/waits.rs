@@ -1,22 +1,25 @@
-//! Waking those who wait for a lease that a call of the same store ends.
+//! Waking those who wait for a lease that a call of the same store ends, for drivers without locks that
+//! wake by themselves.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::store::StoreKey;
+use super::StoreKey;
+use super::by_key::ByKey;
+use crate::random;
 
-/// Who waits for which lease, in this process. Other processes' releases are found by looking.
+/// Who waits for which lease, in this process.
 #[derive(Default)]
-pub(crate) struct Waits {
-    by_key: Mutex<HashMap<StoreKey, Arc<Notify>>>,
+pub(super) struct Waits {
+    by_key: Mutex<ByKey<Arc<Notify>>>,
 }
 
 impl Waits {
     /// Registers a waiter until the ticket is dropped.
-    pub(crate) fn join(&self, key: StoreKey) -> Ticket<'_> {
+    pub(super) fn join(&self, key: StoreKey) -> Ticket<'_> {
         let released = Arc::clone(self.lock().entry(key).or_default());
         Ticket { waits: self, key, released }
     }
@@ -24,13 +27,19 @@ impl Waits {
     /// Wakes the one who has waited longest, if anybody waits.
     ///
     /// One, because one alone can take the lease; the others keep looking at their pace.
-    pub(crate) fn wake(&self, key: &StoreKey) {
+    pub(super) fn wake(&self, key: &StoreKey) {
         if let Some(released) = self.lock().get(key) {
             released.notify_one();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<StoreKey, Arc<Notify>>> {
+    /// Wakes one waiter of each lease: what would have woken them may have been missed.
+    #[cfg(feature = "postgres")]
+    pub(super) fn wake_all(&self) {
+        self.lock().values().for_each(|released| released.notify_one());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ByKey<Arc<Notify>>> {
         self.by_key.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -42,7 +51,7 @@ impl fmt::Debug for Waits {
 }
 
 /// A place among those who wait for a lease.
-pub(crate) struct Ticket<'a> {
+pub(super) struct Ticket<'a> {
     waits: &'a Waits,
     key: StoreKey,
     released: Arc<Notify>,
@@ -50,7 +59,7 @@ pub(crate) struct Ticket<'a> {
 
 impl Ticket<'_> {
     /// Returns when the lease was ended by a call in this process.
-    pub(crate) async fn released(&self) {
+    pub(super) async fn released(&self) {
         self.released.notified().await;
     }
 }
@@ -63,6 +72,12 @@ impl Drop for Ticket<'_> {
             by_key.remove(&self.key);
         }
     }
+}
+
+/// Returns between half of a pause and all of it, so that two who wait do not meet again and again.
+pub(super) fn jittered(pause: Duration) -> Duration {
+    let half = pause / 2;
+    half + half.mul_f64((random::unique() >> 32) as f64 / f64::from(u32::MAX))
 }
 
 #[cfg(test)]

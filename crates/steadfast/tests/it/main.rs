@@ -23,6 +23,10 @@ mod mutants;
 mod mysql;
 mod outage;
 mod pages;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
 mod responses;
 mod round_trips;
 #[cfg(feature = "network")]

@@ -8,6 +8,10 @@ mod embedded;
 #[cfg(feature = "mysql")]
 mod mysql;
 mod parse;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
 
 use crate::error::{Error, Result};
 use crate::store::SharedStore;
@@ -22,7 +26,7 @@ const ELSEWHERE: [&str; 9] =
 
 /// Opens the store that a connection string names.
 #[cfg_attr(
-    not(feature = "mysql"),
+    not(any(feature = "memcached", feature = "mysql", feature = "postgres", feature = "redis")),
     expect(clippy::unused_async, reason = "drivers of servers connect; the embedded ones don't wait")
 )]
 pub(super) async fn open(dsn: &str, builder: &SessionsBuilder) -> Result<SharedStore> {
@@ -35,6 +39,11 @@ pub(super) async fn open(dsn: &str, builder: &SessionsBuilder) -> Result<SharedS
         "sqlite" => embedded::sqlite(dsn, builder),
         #[cfg(feature = "mysql")]
         "mysql" | "mariadb" => mysql::mysql(dsn, builder).await,
+        #[cfg(feature = "redis")]
+        "redis" | "rediss" | "redis+unix" | "redis+sentinel" | "rediss+sentinel" | "redis+cluster"
+        | "rediss+cluster" => redis::redis(dsn, builder).await,
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => postgres::postgres(dsn, builder).await,
         other => Err(unknown(other)),
     }
 }
@@ -77,7 +86,10 @@ mod tests {
         check("", "begins with a driver and a colon");
         check("writable/sessions", "begins with a driver and a colon");
         check("file:x", "there is no driver `file`");
+        #[cfg(not(feature = "redis"))]
         check("redis+sentinel://h", "not part of this build");
+        #[cfg(feature = "redis")]
+        check("redis+sentinel://h", "the name of the master follows the hosts");
         check("memory:x", "nothing follows the colon");
         check("memory:?durability=fsync", "there is no option `durability`");
     }
