@@ -24,6 +24,7 @@ pub mod sqlite;
 #[cfg(feature = "network")]
 mod tls;
 #[cfg(any(feature = "memcached", feature = "mysql", feature = "postgres", feature = "sqlite"))]
+#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod waits;
 
 use std::fmt;

@@ -26,7 +26,7 @@ pub enum Tls {
     PrivateCa(PathBuf),
 }
 
-#[cfg(all(feature = "tls", any(feature = "postgres", feature = "memcached")))]
+#[cfg(all(feature = "tls", any(feature = "memcached", feature = "mysql", feature = "postgres")))]
 mod client {
     use std::path::Path;
     use std::sync::Arc;

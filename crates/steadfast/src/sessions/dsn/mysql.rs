@@ -1,4 +1,4 @@
-//! `mysql://user:password@host:port/database?table=…`, and the same with `mariadb://`.
+//! `mysql://user:password@host:port/database?…`, and the same with `mariadb://`.
 
 use super::SessionsBuilder;
 use super::parse::Dsn;
@@ -6,17 +6,22 @@ use crate::error::Result;
 use crate::store::SharedStore;
 use crate::store::mysql::{MysqlOptions, MysqlStore};
 
-const GRAMMAR: &str = "mysql://user:password@host:port/database?table=…&socket=…&connections=…&timeout=…\
-    &poll_interval=…&statements=multi|single&tls=off|on&tls_ca=…&tls_cert=…&tls_key=…";
+const GRAMMAR: &str = "mysql://user:password@host:port/database?table=NAME&create=true|false&socket=PATH\
+     &connections=N&timeout=5s&poll_interval=20ms&multi_statements=true|false&tls=true|false&tls-ca=FILE";
 
-pub(super) async fn mysql(mut dsn: Dsn<'_>, builder: &SessionsBuilder) -> Result<SharedStore> {
-    let options = options(&mut dsn);
-    dsn.finish(GRAMMAR)?;
-    Ok(builder.shared(options.connect().await?))
+const SWITCH: [(&str, bool); 2] = [("true", true), ("false", false)];
+
+pub(super) async fn mysql(dsn: Dsn<'_>, builder: &SessionsBuilder) -> Result<SharedStore> {
+    let (options, create) = options(dsn)?;
+    if create {
+        options.create().await?;
+    }
+    Ok(builder.shared(options.open().await?))
 }
 
-fn options(dsn: &mut Dsn<'_>) -> MysqlOptions {
-    let mut options = address(dsn);
+/// Returns the settings, and whether the tables are to be created.
+fn options(mut dsn: Dsn<'_>) -> Result<(MysqlOptions, bool)> {
+    let mut options = address(&mut dsn);
     if let Some(socket) = dsn.text("socket") {
         options = options.socket(socket);
     }
@@ -32,12 +37,13 @@ fn options(dsn: &mut Dsn<'_>) -> MysqlOptions {
     if let Some(interval) = dsn.duration("poll_interval") {
         options = options.poll_interval(interval);
     }
-    match dsn.choice("statements", &[("multi", true), ("single", false)]) {
-        Some(true) => options = options.multi_statements(),
-        Some(false) => options = options.single_statements(),
-        None => {}
+    if let Some(multi_statements) = dsn.choice("multi_statements", &SWITCH) {
+        options = options.multi_statements(multi_statements);
     }
-    tls(dsn, options)
+    options = options.tls(dsn.take_tls());
+    let create = dsn.choice("create", &SWITCH).unwrap_or(false);
+    dsn.finish(GRAMMAR)?;
+    Ok((options, create))
 }
 
 /// Takes user, password, host, port and database.
@@ -52,48 +58,35 @@ fn address(dsn: &mut Dsn<'_>) -> MysqlOptions {
     }
     match &address.hosts[..] {
         // Its absence is a fault that has been reported.
-        [] => {}
-        [host] => {
-            options = options.host(&host.name);
-            if let Some(port) = host.port {
-                options = options.port(port);
-            }
+        [] => options,
+        [host] => match host.port {
+            Some(port) => options.host(&host.name).port(port),
+            None => options.host(&host.name),
+        },
+        [_, _, ..] => {
+            dsn.fault("there is one host: a name or a proxy that leads to the primary");
+            options
         }
-        [_, _, ..] => dsn.fault("there is one host: a name or a proxy that leads to the primary"),
     }
-    options
 }
 
-#[cfg(feature = "tls")]
-fn tls(dsn: &mut Dsn<'_>, mut options: MysqlOptions) -> MysqlOptions {
-    let off = match dsn.choice("tls", &[("on", true), ("off", false)]) {
-        Some(true) => {
-            options = options.tls();
-            false
-        }
-        Some(false) => true,
-        None => false,
-    };
-    let (ca, certificate, key) = (dsn.text("tls_ca"), dsn.text("tls_cert"), dsn.text("tls_key"));
-    if off && (ca.is_some() || certificate.is_some() || key.is_some()) {
-        dsn.fault("`tls` is off, and other options say with which certificates it is on");
-    }
-    if let Some(ca) = ca {
-        options = options.tls_ca(ca);
-    }
-    match (certificate, key) {
-        (None, None) => {}
-        (Some(certificate), Some(key)) => options = options.tls_identity(certificate, key),
-        _ => dsn.fault("`tls_cert` and `tls_key` belong together"),
-    }
-    options
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Without the feature only `tls=off` is understood: a connection that should be encrypted never is not.
-#[cfg(not(feature = "tls"))]
-fn tls(dsn: &mut Dsn<'_>, options: MysqlOptions) -> MysqlOptions {
-    if dsn.option("tls").is_some_and(|tls| tls != "off") {
-        dsn.fault("`tls` needs the feature of its name, which this build does not have");
+    #[test]
+    fn every_option_is_read() {
+        let dsn = "mysql://app:hunter2@one:1/shop?table=t&create=true&socket=/run/s&connections=2&timeout=2s\
+             &poll_interval=5ms&multi_statements=false&tls-ca=/etc/ca.pem";
+        let (options, create) = options(Dsn::parse(dsn).expect("a driver")).expect("all is known");
+        let shown = format!("{options:?}");
+        for part in [
+            r#"host: "one", port: 1, socket: Some("/run/s")"#,
+            r#"user: Some("app"), database: Some("shop"), table: "t", connections: 2, timeout: 2s"#,
+            r#"poll_interval: 5ms, multi_statements: false, tls: PrivateCa("/etc/ca.pem")"#,
+        ] {
+            assert!(shown.contains(part), "{part} in {shown}");
+        }
+        assert!(create && !shown.contains("hunter2"));
     }
-    options
 }

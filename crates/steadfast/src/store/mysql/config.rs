@@ -7,6 +7,7 @@ use std::time::Duration;
 use mysql_async::Pool;
 
 use crate::error::Result;
+use crate::store::Tls;
 
 use super::MysqlStore;
 use super::error::config_fault;
@@ -35,14 +36,14 @@ const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 ///     .password(std::env::var("DB_PASSWORD").unwrap_or_default())
 ///     .database("shop")
 ///     .timeout(Duration::from_secs(2));
-/// options.create_tables().await?; // once, or let an operator run what `schema` returns
-/// let store = options.connect().await?;
+/// options.create().await?; // once, or let an operator run what `ddl` returns
+/// let store = options.open().await?;
 /// # drop(store);
 /// # Ok(())
 /// # }
 /// ```
 #[derive(Clone)]
-#[must_use = "options do nothing until `connect`"]
+#[must_use = "options do nothing until `open`"]
 pub struct MysqlOptions {
     pub(super) host: String,
     pub(super) port: u16,
@@ -55,8 +56,7 @@ pub struct MysqlOptions {
     pub(super) timeout: Duration,
     pub(super) poll_interval: Duration,
     pub(super) multi_statements: bool,
-    #[cfg(feature = "tls")]
-    pub(super) tls: Option<super::tls::Tls>,
+    pub(super) tls: Tls,
     pub(super) pool: Option<Pool>,
 }
 
@@ -74,8 +74,7 @@ impl Default for MysqlOptions {
             timeout: Duration::from_secs(5),
             poll_interval: Duration::from_millis(20),
             multi_statements: true,
-            #[cfg(feature = "tls")]
-            tls: None,
+            tls: Tls::Off,
             pool: None,
         }
     }
@@ -153,39 +152,21 @@ impl MysqlOptions {
         self
     }
 
-    /// Sends several statements at once where that saves a round trip. The default.
-    pub fn multi_statements(mut self) -> Self {
-        self.multi_statements = true;
-        self
-    }
-
-    /// Sends one statement at a time, for proxies that route or refuse by statement, as ProxySQL does.
+    /// Sets whether several statements are sent at once where that saves a round trip. The default.
     ///
-    /// Taking a lease then costs two round trips, a change of privilege four.
-    pub fn single_statements(mut self) -> Self {
-        self.multi_statements = false;
+    /// Without, one statement is sent at a time, for proxies that route or refuse by statement, as ProxySQL
+    /// does: taking a lease then costs two round trips, a change of privilege four.
+    pub fn multi_statements(mut self, multi_statements: bool) -> Self {
+        self.multi_statements = multi_statements;
         self
     }
 
-    /// Encrypts, and checks the server's certificate against the authorities that browsers trust and the name
-    /// of the host. Not over a Unix socket, which stays within the machine.
-    #[cfg(feature = "tls")]
-    pub fn tls(mut self) -> Self {
-        self.tls.get_or_insert_default();
-        self
-    }
-
-    /// Encrypts, and checks the server's certificate against the authorities in a PEM file, and no others.
-    #[cfg(feature = "tls")]
-    pub fn tls_ca(mut self, pem_file: impl Into<PathBuf>) -> Self {
-        self.tls.get_or_insert_default().ca = Some(pem_file.into());
-        self
-    }
-
-    /// Encrypts, and presents a certificate of its own to the server: two PEM files.
-    #[cfg(feature = "tls")]
-    pub fn tls_identity(mut self, certificate: impl Into<PathBuf>, key: impl Into<PathBuf>) -> Self {
-        self.tls.get_or_insert_default().identity = Some((certificate.into(), key.into()));
+    /// Sets whether and against whose certificates connections are encrypted. The default is
+    /// [`Tls::Off`](crate::store::Tls::Off).
+    ///
+    /// A connection through a Unix socket is never encrypted: it stays within the machine.
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = tls;
         self
     }
 
@@ -212,7 +193,7 @@ impl MysqlOptions {
     ///         .setup(vec![SESSION])
     ///         .pool_opts(PoolOpts::default().with_reset_connection(false)),
     /// );
-    /// let store = MysqlStore::options().pool(pool.clone()).connect().await?;
+    /// let store = MysqlStore::options().pool(pool.clone()).open().await?;
     /// # drop(store);
     /// # Ok(())
     /// # }
@@ -231,11 +212,11 @@ impl MysqlOptions {
     /// # Examples
     ///
     /// ```
-    /// let schema = steadfast::store::mysql::MysqlStore::options().table("logins").schema()?;
-    /// assert!(schema.contains("CREATE TABLE IF NOT EXISTS `logins`"));
+    /// let ddl = steadfast::store::mysql::MysqlStore::options().table("logins").ddl()?;
+    /// assert!(ddl.contains("CREATE TABLE IF NOT EXISTS `logins`"));
     /// # Ok::<(), steadfast::Error>(())
     /// ```
-    pub fn schema(&self) -> Result<String> {
+    pub fn ddl(&self) -> Result<String> {
         check_table(&self.table)?;
         Ok(schema::schema(&self.table))
     }
@@ -246,12 +227,12 @@ impl MysqlOptions {
     ///
     /// # Errors
     ///
-    /// Those of [`connect`](Self::connect), but for what concerns the table.
+    /// Those of [`open`](Self::open), but for what concerns the table.
     ///
     /// # Cancel safety
     ///
     /// One table may be there without the other. Another call makes the rest.
-    pub async fn create_tables(&self) -> Result<()> {
+    pub async fn create(&self) -> Result<()> {
         self.check()?;
         schema::create(&open::lender(self)?, &self.table).await
     }
@@ -271,7 +252,7 @@ impl MysqlOptions {
     /// # Cancel safety
     ///
     /// Nothing is left behind.
-    pub async fn connect(self) -> Result<MysqlStore> {
+    pub async fn open(self) -> Result<MysqlStore> {
         self.check()?;
         open::store(&self).await
     }
@@ -309,11 +290,14 @@ impl fmt::Debug for MysqlOptions {
             .field("host", &self.host)
             .field("port", &self.port)
             .field("socket", &self.socket)
+            .field("user", &self.user)
+            .field("database", &self.database)
             .field("table", &self.table)
             .field("connections", &self.connections)
             .field("timeout", &self.timeout)
             .field("poll_interval", &self.poll_interval)
             .field("multi_statements", &self.multi_statements)
+            .field("tls", &self.tls)
             .finish_non_exhaustive()
     }
 }

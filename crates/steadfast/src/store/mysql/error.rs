@@ -141,11 +141,11 @@ fn of_server(error: ServerError, when: When) -> Error {
         ),
         1146 => (
             kind_of_setting(when),
-            "a table is missing: run `MysqlOptions::create_tables` once, or what `MysqlOptions::schema` prints",
+            "a table is missing: run `MysqlOptions::create` once, or what `MysqlOptions::ddl` prints",
         ),
         1048 | 1054 | 1136 | 1264 | 1364 | 1366 | 1406 => (
             kind_of_setting(when),
-            "a table has other columns than this version: compare it with what `MysqlOptions::schema` prints",
+            "a table has other columns than this version: compare it with what `MysqlOptions::ddl` prints",
         ),
         1665 => (
             kind_of_setting(when),
@@ -265,7 +265,7 @@ mod tests {
         check(1062, Unavailable, Unavailable, "1062 (HY000)");
         check(1114, Unavailable, Unavailable, "disk is full");
         check(1118, TooLarge, TooLarge, "max_allowed_packet");
-        check(1146, InvalidConfig, Unavailable, "create_tables");
+        check(1146, InvalidConfig, Unavailable, "MysqlOptions::create");
         check(1153, TooLarge, TooLarge, "max_allowed_packet");
         check(1205, TimedOut, TimedOut, "locked");
         check(1213, TimedOut, TimedOut, "locked");

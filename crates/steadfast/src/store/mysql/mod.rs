@@ -19,8 +19,6 @@ mod replace;
 mod schema;
 mod sql;
 mod store;
-#[cfg(feature = "tls")]
-mod tls;
 mod writes;
 
 pub use config::MysqlOptions;

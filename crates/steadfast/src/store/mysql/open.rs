@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use mysql_async::{Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts};
+use mysql_async::{Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts, SslOpts};
 
 use crate::error::Result;
+use crate::store::Tls;
 
 use super::MysqlStore;
 use super::config::MysqlOptions;
+#[cfg(feature = "tls")]
+use super::error::DRIVER;
 use super::error::{When, config_fault};
 use super::lender::Lender;
 use super::schema::{ISOLATION, SESSION, inspect};
@@ -82,10 +85,36 @@ fn connection(options: &MysqlOptions) -> Result<Opts> {
         .prefer_socket(false)
         .max_allowed_packet(Some(LONGEST_PACKET))
         .wait_timeout(Some(STALE_AFTER));
-    #[cfg(feature = "tls")]
-    let builder = match &options.tls {
-        Some(tls) => builder.ssl_opts(tls.load()?),
-        None => builder,
-    };
-    Ok(builder.into())
+    Ok(builder.ssl_opts(tls(&options.tls)?).into())
+}
+
+/// Returns what the client library has to know about TLS. What is wrong with a file is told here, at start.
+#[cfg(feature = "tls")]
+fn tls(tls: &Tls) -> Result<Option<SslOpts>> {
+    use rustls::crypto::{CryptoProvider, ring};
+
+    tls.client_config().map_err(|error| error.in_driver(DRIVER))?;
+    // The client library takes what the process has chosen, and panics if nobody has.
+    if CryptoProvider::get_default().is_none() {
+        // An error says that somebody else was faster.
+        let _ = ring::default_provider().install_default();
+    }
+    Ok(match tls {
+        Tls::Off => None,
+        Tls::PublicCa => Some(SslOpts::default()),
+        Tls::PrivateCa(file) => Some(
+            SslOpts::default().with_disable_built_in_roots(true).with_root_certs(vec![file.clone().into()]),
+        ),
+    })
+}
+
+/// A connection that should be encrypted is never made without.
+#[cfg(not(feature = "tls"))]
+fn tls(tls: &Tls) -> Result<Option<SslOpts>> {
+    match tls {
+        Tls::Off => Ok(None),
+        Tls::PublicCa | Tls::PrivateCa(_) => {
+            Err(config_fault("TLS needs the feature `tls`, which this build does not have"))
+        }
+    }
 }

@@ -116,7 +116,7 @@ async fn look(link: &mut Link, table: &str) -> Result<Look, Fault> {
 fn check_table(about: Option<[Value; 2]>) -> Result<()> {
     let Some([engine, comment]) = about else {
         return Err(config_fault(
-            "the table is missing: run `MysqlOptions::create_tables` once, or what `MysqlOptions::schema` prints",
+            "the table is missing: run `MysqlOptions::create` once, or what `MysqlOptions::ddl` prints",
         ));
     };
     let schema = text(comment).strip_prefix(COMMENT).and_then(|number| number.parse::<u64>().ok());

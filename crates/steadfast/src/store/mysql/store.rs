@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Result;
-use crate::random::jittered;
-use crate::store::waits::{Ticket, Waits};
+use crate::store::waits::{Ticket, Waits, jittered};
 use crate::store::{
     Acquired, Created, Deleted, Lease, LeaseEnd, LeaseToken, Listed, Loaded, Predecessor, Record, Renewed,
     Replaced, Store, StoreKey, Touched, Updated, UserKey, Version,
@@ -42,7 +41,7 @@ const REST_OF_PACKET: usize = 1_024;
 /// use steadfast::store::{Loaded, Store, StoreKey};
 ///
 /// # async fn example() -> steadfast::Result<()> {
-/// let store = MysqlStore::options().host("db.internal").user("app").database("shop").connect().await?;
+/// let store = MysqlStore::options().host("db.internal").user("app").database("shop").open().await?;
 /// assert_eq!(store.load(&StoreKey::from_bytes([0; 16])).await?, Loaded::Missing);
 /// # Ok(())
 /// # }
@@ -64,7 +63,7 @@ struct Shared {
 }
 
 impl MysqlStore {
-    /// Returns settings to change before [`MysqlOptions::connect`].
+    /// Returns settings to change before [`MysqlOptions::open`].
     pub fn options() -> MysqlOptions {
         MysqlOptions::default()
     }

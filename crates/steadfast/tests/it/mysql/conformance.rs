@@ -13,9 +13,9 @@ const STEP: Duration = Duration::from_millis(400);
 async fn harness(choose: impl FnOnce(MysqlOptions) -> MysqlOptions) -> Harness {
     let options = choose(shared().options());
     let first = made(options.clone()).await;
-    let second = options.connect().await.unwrap();
+    let second = options.open().await.unwrap();
     Harness::new(first, second, TestTime::Real { step: STEP })
 }
 
-conformance_suite! { mod several_statements_at_once, || harness(MysqlOptions::multi_statements) }
-conformance_suite! { mod one_statement_at_a_time, || harness(MysqlOptions::single_statements) }
+conformance_suite! { mod several_statements_at_once, || harness(|options| options.multi_statements(true)) }
+conformance_suite! { mod one_statement_at_a_time, || harness(|options| options.multi_statements(false)) }

@@ -69,8 +69,8 @@ impl Server {
 
 /// Makes the tables and connects.
 pub(crate) async fn made(options: MysqlOptions) -> MysqlStore {
-    options.create_tables().await.unwrap();
-    options.connect().await.unwrap()
+    options.create().await.unwrap();
+    options.open().await.unwrap()
 }
 
 /// Returns the name of a table that no other test of any process has.

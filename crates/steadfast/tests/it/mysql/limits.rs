@@ -94,7 +94,7 @@ async fn a_server_without_a_connection_left_is_unavailable_and_says_so() {
     // The store's own connection goes on working.
     found(&store, &key(1)).await;
     let options = server.options();
-    check(&options.create_tables().await.unwrap_err(), ErrorKind::Unavailable, "max_connections");
+    check(&options.create().await.unwrap_err(), ErrorKind::Unavailable, "max_connections");
     drop(taken);
 }
 
@@ -105,8 +105,8 @@ async fn a_server_that_became_read_only_is_unavailable_and_left_for_another() {
     server.run("CREATE USER plain@'127.0.0.1' IDENTIFIED BY 'not-so-secret'").await;
     server.run("GRANT SELECT, INSERT, UPDATE, DELETE ON steadfast.* TO plain@'127.0.0.1'").await;
     let options = server.options().connections(1);
-    options.create_tables().await.unwrap();
-    let store = options.user("plain").connect().await.unwrap();
+    options.create().await.unwrap();
+    let store = options.user("plain").open().await.unwrap();
     let one = record("one");
     create(&store, &key(1), &one).await;
     let connections = connections_made(&server).await;
@@ -128,7 +128,7 @@ async fn connections_made(server: &Server) -> u64 {
 async fn what_a_deadlock_undid_is_done_again() {
     let server = shared();
     let (options, mut other) = (server.options(), server.connection().await);
-    let table = table_of(&options.schema().unwrap());
+    let table = table_of(&options.ddl().unwrap());
     let store = made(options).await;
     let old = record("old");
     create(&store, &key(1), &old).await;
@@ -173,7 +173,7 @@ fn waits_for_lock(table: &str) -> String {
 async fn a_record_that_somebody_keeps_locked_costs_bounded_time() {
     let server = shared();
     let options = server.options().timeout(Duration::from_millis(1_500));
-    let table = table_of(&options.schema().unwrap());
+    let table = table_of(&options.ddl().unwrap());
     let store = made(options).await;
     let one = record("one");
     create(&store, &key(1), &one).await;
@@ -216,7 +216,7 @@ async fn wait_until(conn: &mut Conn, question: &str) {
 async fn the_newest_hundred_damaged_records_are_kept() {
     let server = shared();
     let options = server.options();
-    let aside = format!("`{}_set_aside`", table_of(&options.schema().unwrap()).trim_matches('`'));
+    let aside = format!("`{}_set_aside`", table_of(&options.ddl().unwrap()).trim_matches('`'));
     let store: MysqlStore = made(options).await;
     for number in 0..103 {
         create(&store, &key(number), &record(vec![number])).await;

@@ -112,7 +112,7 @@ async fn a_transaction_that_was_dropped_half_way_is_undone() {
     use steadfast::store::{Loaded, Predecessor, Replaced};
     let direct = dsn("MYSQL");
     let wire = Proxy::start(address(&direct)).unwrap();
-    let options = Server::at(&wire.dsn(&direct)).options().connections(1).single_statements();
+    let options = Server::at(&wire.dsn(&direct)).options().connections(1).multi_statements(false);
     let store = made(options).await;
     wire.latency(Duration::from_millis(10));
     let mut half_way = 0;
@@ -161,7 +161,7 @@ async fn connections_that_are_reset_are_replaced() {
 #[tokio::test]
 async fn a_host_that_is_not_there_is_unavailable_at_start() {
     let options = shared().options().port(steadfast_servers::free_port());
-    check(&options.connect().await.unwrap_err(), ErrorKind::Unavailable, "cannot reach the server");
+    check(&options.open().await.unwrap_err(), ErrorKind::Unavailable, "cannot reach the server");
 }
 
 fn address(dsn: &str) -> std::net::SocketAddr {

@@ -101,7 +101,7 @@ fn is_held(acquired: Acquired) -> bool {
 
 #[tokio::test]
 async fn every_call_is_one_round_trip_if_nothing_is_in_its_way() {
-    let counted = Counted::new(MysqlOptions::multi_statements).await;
+    let counted = Counted::new(|options| options.multi_statements(true)).await;
     let (store, key, missing) = (&counted.store, &key(1), &key(9));
     let one = &record("one");
     create(store, key, one).await;
@@ -149,7 +149,7 @@ async fn every_call_is_one_round_trip_if_nothing_is_in_its_way() {
 
 #[tokio::test]
 async fn creating_and_deleting_is_one_round_trip_each() {
-    let counted = Counted::new(MysqlOptions::multi_statements).await;
+    let counted = Counted::new(|options| options.multi_statements(true)).await;
     let store = &counted.store;
     create(store, &key(1), &record("")).await;
     let one = record("one");
@@ -164,7 +164,7 @@ async fn creating_and_deleting_is_one_round_trip_each() {
 
 #[tokio::test]
 async fn a_change_of_privilege_is_one_round_trip() {
-    let counted = Counted::new(MysqlOptions::multi_statements).await;
+    let counted = Counted::new(|options| options.multi_statements(true)).await;
     let store = &counted.store;
     let (old, frozen, new, newer) = (record("old"), record("frozen"), record("new"), record("newer"));
     let (first, second, third) = (key(1), key(2), key(3));
@@ -187,7 +187,7 @@ async fn a_change_of_privilege_is_one_round_trip() {
 
 #[tokio::test]
 async fn what_is_refused_costs_one_look_more() {
-    let counted = Counted::new(MysqlOptions::multi_statements).await;
+    let counted = Counted::new(|options| options.multi_statements(true)).await;
     let (store, key, missing) = (&counted.store, &key(1), &key(9));
     create(store, key, &record("one")).await;
     let (late, seen) = (record("late"), Version::fresh());
@@ -203,7 +203,7 @@ async fn what_is_refused_costs_one_look_more() {
 
 #[tokio::test]
 async fn one_statement_at_a_time_costs_more_where_two_were_sent_at_once() {
-    let counted = Counted::new(MysqlOptions::single_statements).await;
+    let counted = Counted::new(|options| options.multi_statements(false)).await;
     let (store, key, other) = (&counted.store, &key(1), key(2));
     let old = record("old");
     create(store, key, &old).await;
@@ -225,7 +225,7 @@ async fn one_statement_at_a_time_costs_more_where_two_were_sent_at_once() {
 
 #[tokio::test]
 async fn no_connection_is_held_between_calls() {
-    let counted = Counted::new(MysqlOptions::multi_statements).await;
+    let counted = Counted::new(|options| options.multi_statements(true)).await;
     let mine = lease();
     create(&counted.store, &key(1), &record("one")).await;
     assert!(is_held(counted.store.acquire(&key(1), mine).await.unwrap()));
@@ -236,7 +236,7 @@ async fn no_connection_is_held_between_calls() {
 
 #[tokio::test]
 async fn a_purge_reads_what_has_expired_and_nothing_else() {
-    let counted = Counted::new(MysqlOptions::multi_statements).await;
+    let counted = Counted::new(|options| options.multi_statements(true)).await;
     let store = &counted.store;
     let long_ago = Timestamp::from_micros(1_577_836_800_000_000);
     for number in 0..100 {

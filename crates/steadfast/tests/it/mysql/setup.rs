@@ -14,14 +14,14 @@ use crate::servers::dsn;
 async fn no_table_is_made_unless_somebody_asks_for_it() {
     let options = shared().options();
     for _ in 0..2 {
-        let error = options.clone().connect().await.unwrap_err();
-        check(&error, ErrorKind::InvalidConfig, "create_tables");
+        let error = options.clone().open().await.unwrap_err();
+        check(&error, ErrorKind::InvalidConfig, "MysqlOptions::create");
     }
-    options.create_tables().await.unwrap();
-    options.create_tables().await.unwrap();
-    let store = options.clone().connect().await.unwrap();
+    options.create().await.unwrap();
+    options.create().await.unwrap();
+    let store = options.clone().open().await.unwrap();
     create(&store, &key(1), &record("one")).await;
-    options.create_tables().await.unwrap();
+    options.create().await.unwrap();
     found(&store, &key(1)).await;
 }
 
@@ -29,8 +29,8 @@ async fn no_table_is_made_unless_somebody_asks_for_it() {
 async fn tables_that_an_operator_made_from_the_printed_schema_are_used() {
     let server = shared();
     let options = server.options();
-    server.run(&options.schema().unwrap()).await;
-    create(&options.connect().await.unwrap(), &key(1), &record("one")).await;
+    server.run(&options.ddl().unwrap()).await;
+    create(&options.open().await.unwrap(), &key(1), &record("one")).await;
 }
 
 #[tokio::test]
@@ -43,7 +43,7 @@ async fn a_table_that_is_not_ours_is_refused_and_left_as_it_is() {
     ] {
         let table = fresh_name();
         server.run(&format!("CREATE TABLE {table} {columns}")).await;
-        let error = server.options().table(&table).connect().await.unwrap_err();
+        let error = server.options().table(&table).open().await.unwrap_err();
         check(&error, kind, says);
         server.run(&format!("INSERT INTO {table} (name) VALUES ('as before')")).await;
     }
@@ -55,14 +55,14 @@ async fn a_table_that_goes_away_later_is_unavailable_and_says_what_to_do() {
     let table = fresh_name();
     let store = made(server.options().table(&table)).await;
     server.run(&format!("DROP TABLE {table}")).await;
-    check(&store.load(&key(1)).await.unwrap_err(), ErrorKind::Unavailable, "create_tables");
+    check(&store.load(&key(1)).await.unwrap_err(), ErrorKind::Unavailable, "MysqlOptions::create");
 }
 
 #[tokio::test]
 async fn who_is_not_let_in_is_told_so_without_the_password() {
     let options = || shared().options();
     let refused = |options: steadfast::store::mysql::MysqlOptions| async move {
-        check(&options.connect().await.unwrap_err(), ErrorKind::InvalidConfig, "access denied");
+        check(&options.open().await.unwrap_err(), ErrorKind::InvalidConfig, "access denied");
     };
     refused(options().password("not-so-secret-at-all")).await;
     refused(options().user("nobody")).await;
@@ -73,11 +73,10 @@ async fn who_is_not_let_in_is_told_so_without_the_password() {
 async fn a_connection_string_leads_to_a_table() {
     let server = shared();
     let table = fresh_name();
-    server.options().table(&table).create_tables().await.unwrap();
-    for scheme in ["mysql", "mariadb"] {
+    for (scheme, create) in [("mysql", true), ("mariadb", false)] {
         let dsn = dsn("MYSQL").replacen("mysql", scheme, 1);
         let dsn = format!(
-            "{dsn}?table={table}&connections=2&timeout=3s&poll_interval=10ms&statements=single&tls=off"
+            "{dsn}?table={table}&create={create}&connections=2&timeout=3s&poll_interval=10ms&multi_statements=false&tls=false"
         );
         let sessions = Sessions::connect(&dsn).await.unwrap();
         let cookie = sessions.prepare(|session| session.set("cart", 1)).await.unwrap();
@@ -100,14 +99,13 @@ async fn what_a_connection_string_can_t_mean_is_told_at_once_without_the_passwor
         ("mysql://app:not-so-secret@h/db?connections=0", "`connections` (0)"),
         ("mysql://app:not-so-secret@h/db?connections=many", "a number from 1 to 1000"),
         ("mysql://app:not-so-secret@h/db?timeout=1h", "`timeout` (3600s)"),
-        ("mysql://app:not-so-secret@h/db?statements=some", "one of: multi, single"),
+        ("mysql://app:not-so-secret@h/db?multi_statements=some", "one of: true, false"),
         ("mysql://app:not-so-secret@h/db?ssl=1", "there is no option `ssl`"),
+        ("mysql://app:not-so-secret@h/db?tls=false&tls-ca=x", "does not go with"),
         #[cfg(feature = "tls")]
-        ("mysql://app:not-so-secret@h/db?tls=off&tls_ca=x", "`tls` is off"),
-        #[cfg(feature = "tls")]
-        ("mysql://app:not-so-secret@h/db?tls_cert=x", "belong together"),
-        #[cfg(feature = "tls")]
-        ("mysql://app:not-so-secret@h/db?tls_ca=/nowhere.pem", "cannot read the authorities' file"),
+        ("mysql://app:not-so-secret@h/db?tls-ca=/nowhere.pem", "no PEM file"),
+        #[cfg(not(feature = "tls"))]
+        ("mysql://app:not-so-secret@h/db?tls=true", "the feature `tls`"),
     ] {
         let error = Sessions::connect(dsn).await.unwrap_err();
         let text = format!("{error} {error:?}");
@@ -125,7 +123,7 @@ async fn a_pool_of_the_application_is_used_if_it_is_set_up_for_it() {
     create(&store, &key(1), &record("one")).await;
     found(&store, &key(1)).await;
 
-    let connect = |pool: Pool| server.options().pool(pool).connect();
+    let connect = |pool: Pool| server.options().pool(pool).open();
     let pool = Pool::new(server.client());
     check(&connect(pool).await.unwrap_err(), ErrorKind::InvalidConfig, "client_found_rows");
     let pool = Pool::new(server.client().client_found_rows(true).setup(vec!["SET autocommit=0"]));

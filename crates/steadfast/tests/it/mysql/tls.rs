@@ -2,10 +2,9 @@
 
 use std::sync::OnceLock;
 
-use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use steadfast::ErrorKind;
+use steadfast::store::Tls;
 use steadfast_servers::{MariaDb, Options, Server as _};
 use tempfile::TempDir;
 
@@ -36,9 +35,6 @@ fn secured() -> &'static Secured {
         let write = |name: &str, pem: String| std::fs::write(files.path().join(name), pem).unwrap();
         write("ours.pem", ours.pem());
         write("theirs.pem", theirs.pem());
-        let (certificate, key) = issued(&ours, "app");
-        write("app.pem", certificate);
-        write("app.key", key);
         write("empty.pem", "no certificate".to_owned());
         Secured { server, files }
     })
@@ -56,8 +52,6 @@ fn issued(authority: &Authority, name: &str) -> (String, String) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
     params.distinguished_name.push(DnType::CommonName, name);
-    params.extended_key_usages =
-        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     (params.signed_by(&key, authority).unwrap().pem(), key.serialize_pem())
 }
 
@@ -66,8 +60,8 @@ impl Secured {
         Server::at(&self.server.dsn())
     }
 
-    fn file(&self, name: &str) -> std::path::PathBuf {
-        self.files.path().join(name)
+    fn trusting(&self, file: &str) -> Tls {
+        Tls::PrivateCa(self.files.path().join(file))
     }
 }
 
@@ -78,8 +72,8 @@ async fn a_server_that_proves_who_it_is_is_trusted() {
     server.run("CREATE USER IF NOT EXISTS tls@'127.0.0.1' IDENTIFIED BY 'not-so-secret' REQUIRE SSL").await;
     server.run("GRANT ALL ON steadfast.* TO tls@'127.0.0.1'").await;
     let plain = server.options().user("tls");
-    check(&plain.create_tables().await.unwrap_err(), ErrorKind::InvalidConfig, "access denied");
-    let store = made(plain.tls_ca(secured.file("ours.pem"))).await;
+    check(&plain.create().await.unwrap_err(), ErrorKind::InvalidConfig, "access denied");
+    let store = made(plain.tls(secured.trusting("ours.pem"))).await;
     create(&store, &key(1), &record("one")).await;
     found(&store, &key(1)).await;
 }
@@ -89,55 +83,27 @@ async fn a_server_that_does_not_is_refused() {
     let secured = secured();
     let options = || secured.at().options();
     for options in [
-        options().tls_ca(secured.file("theirs.pem")),
+        options().tls(secured.trusting("theirs.pem")),
         // Those that browsers trust did not sign it.
-        options().tls(),
+        options().tls(Tls::PublicCa),
         // The certificate is for the address.
-        options().host("localhost").tls_ca(secured.file("ours.pem")),
+        options().host("localhost").tls(secured.trusting("ours.pem")),
     ] {
-        let error = options.create_tables().await.unwrap_err();
+        let error = options.create().await.unwrap_err();
         check(&error, ErrorKind::InvalidConfig, "check the certificates");
     }
 }
 
 #[tokio::test]
 async fn a_server_without_tls_is_refused() {
-    let options = shared().options().tls_ca(secured().file("ours.pem"));
-    check(&options.create_tables().await.unwrap_err(), ErrorKind::InvalidConfig, "does not speak TLS");
+    let options = shared().options().tls(secured().trusting("ours.pem"));
+    check(&options.create().await.unwrap_err(), ErrorKind::InvalidConfig, "does not speak TLS");
 }
 
 #[tokio::test]
-async fn a_certificate_of_its_own_is_shown() {
-    let secured = secured();
-    let server = secured.at();
-    server
-        .run("CREATE USER IF NOT EXISTS shown@'127.0.0.1' IDENTIFIED BY 'not-so-secret' REQUIRE X509")
-        .await;
-    server.run("GRANT ALL ON steadfast.* TO shown@'127.0.0.1'").await;
-    let options = server.options().user("shown").tls_ca(secured.file("ours.pem"));
-    let error = options.create_tables().await.unwrap_err();
-    check(&error, ErrorKind::InvalidConfig, "access denied");
-    let store = made(options.tls_identity(secured.file("app.pem"), secured.file("app.key"))).await;
-    create(&store, &key(1), &record("one")).await;
-}
-
-#[tokio::test]
-async fn files_that_can_t_be_used_are_told_at_start() {
-    let secured = secured();
-    let options = || secured.at().options();
-    let ours = secured.file("ours.pem");
-    for (options, says) in [
-        (options().tls_ca(secured.file("nowhere.pem")), "cannot read the authorities' file"),
-        (options().tls_ca(secured.file("empty.pem")), "no certificate in PEM form"),
-        (
-            options().tls_ca(&ours).tls_identity(secured.file("empty.pem"), &ours),
-            "no certificate in PEM form",
-        ),
-        (
-            options().tls_ca(&ours).tls_identity(&ours, secured.file("nowhere.key")),
-            "cannot read the key's file",
-        ),
-    ] {
-        check(&options.connect().await.unwrap_err(), ErrorKind::InvalidConfig, says);
+async fn a_file_that_can_t_be_used_is_told_at_start() {
+    for file in ["nowhere.pem", "empty.pem"] {
+        let options = secured().at().options().tls(secured().trusting(file));
+        check(&options.open().await.unwrap_err(), ErrorKind::InvalidConfig, "the file of `tls-ca`");
     }
 }
