@@ -9,6 +9,8 @@ mod erased;
 pub mod files;
 pub(crate) mod guard;
 pub mod memory;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 

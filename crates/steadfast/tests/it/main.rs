@@ -21,8 +21,12 @@ mod memory;
 mod mutants;
 mod outage;
 mod pages;
+#[cfg(feature = "redis")]
+mod redis;
 mod responses;
 mod round_trips;
+#[cfg(feature = "network")]
+mod servers;
 mod sessions;
 mod site;
 mod skew;

@@ -6,6 +6,8 @@
 mod address;
 mod embedded;
 mod parse;
+#[cfg(feature = "redis")]
+mod redis;
 
 use crate::error::{Error, Result};
 use crate::store::SharedStore;
@@ -19,7 +21,10 @@ const ELSEWHERE: [&str; 8] =
     ["files", "sqlite", "redis", "rediss", "postgres", "mysql", "memcached", "cookie"];
 
 /// Opens the store that a connection string names.
-#[expect(clippy::unused_async, reason = "drivers of servers connect; the embedded ones don't wait")]
+#[cfg_attr(
+    not(feature = "network"),
+    expect(clippy::unused_async, reason = "drivers of servers connect; the embedded ones don't wait")
+)]
 pub(super) async fn open(dsn: &str, builder: &SessionsBuilder) -> Result<SharedStore> {
     let dsn = Dsn::parse(dsn)?;
     match dsn.driver {
@@ -28,6 +33,9 @@ pub(super) async fn open(dsn: &str, builder: &SessionsBuilder) -> Result<SharedS
         "files" => embedded::files(dsn, builder),
         #[cfg(feature = "sqlite")]
         "sqlite" => embedded::sqlite(dsn, builder),
+        #[cfg(feature = "redis")]
+        "redis" | "rediss" | "redis+unix" | "redis+sentinel" | "rediss+sentinel" | "redis+cluster"
+        | "rediss+cluster" => redis::redis(dsn).await,
         other => Err(unknown(other)),
     }
 }
@@ -70,7 +78,10 @@ mod tests {
         check("", "begins with a driver and a colon");
         check("writable/sessions", "begins with a driver and a colon");
         check("file:x", "there is no driver `file`");
+        #[cfg(not(feature = "redis"))]
         check("redis+sentinel://h", "not part of this build");
+        #[cfg(feature = "redis")]
+        check("redis+sentinel://h", "the name of the master follows the hosts");
         check("memory:x", "nothing follows the colon");
         check("memory:?durability=fsync", "there is no option `durability`");
     }
