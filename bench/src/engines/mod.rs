@@ -7,6 +7,7 @@
 
 mod ceiling;
 mod engine;
+pub(crate) mod raw;
 mod report;
 mod site;
 
@@ -18,6 +19,7 @@ use crate::{Result, block_on};
 
 pub(crate) use ceiling::{CeilingOptions, serve};
 pub(crate) use engine::Engine;
+pub(crate) use raw::BLOB;
 
 use report::Report;
 use site::{Site, Used};

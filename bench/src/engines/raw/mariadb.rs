@@ -17,7 +17,7 @@ const STALE_AFTER: usize = 600;
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS ceiling (id BINARY(16) PRIMARY KEY, body BLOB NOT NULL, \
     token BIGINT UNSIGNED NOT NULL, until DATETIME(6) NOT NULL)";
 
-pub(crate) struct MariaDb(Pool);
+pub(in super::super) struct MariaDb(Pool);
 
 impl MariaDb {
     async fn conn(&self) -> Result<Conn> {

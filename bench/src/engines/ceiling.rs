@@ -4,16 +4,10 @@
 //! A cookie is found, a blob of the same size as a session's record comes from the store and goes back, and
 //! the same JSON is encoded. Nothing is checked, hashed, decoded or made safe.
 
-mod mariadb;
-mod memcached;
-mod postgres;
-mod redis;
-
 use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::extract::{Request, State};
 use axum::http::header::{COOKIE, SET_COOKIE};
@@ -27,41 +21,9 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tower_http::catch_panic::CatchPanicLayer;
 
+use super::raw::{BLOB, Key, MariaDb, Memcached, Postgres, Raw, Redis, number};
 use crate::Result;
 use crate::http::without_delay;
-
-pub(crate) use mariadb::MariaDb;
-pub(crate) use memcached::Memcached;
-pub(crate) use postgres::Postgres;
-pub(crate) use redis::Redis;
-
-/// Bytes of a blob: what a session of the load has as a record.
-pub(crate) const BLOB: usize = 480;
-
-/// How long a lease is held.
-const LEASE: Duration = Duration::from_secs(10);
-
-/// The key of a blob: the digits in the cookie.
-pub(crate) type Key = [u8; 16];
-
-/// The minimal calls of an engine, each one round trip, on the client library and with the settings of the
-/// driver.
-pub(crate) trait Raw: Sized + Send + Sync + 'static {
-    /// Connects, and makes the table if one is needed.
-    async fn connect(dsn: &str) -> Result<Self>;
-
-    fn create(&self, key: Key, blob: Vec<u8>) -> impl Future<Output = Result<()>> + Send;
-
-    fn read(&self, key: Key) -> impl Future<Output = Result<Vec<u8>>> + Send;
-
-    fn write(&self, key: Key, blob: Vec<u8>) -> impl Future<Output = Result<()>> + Send;
-
-    /// Takes the lease and reads.
-    fn acquire(&self, key: Key, token: u64) -> impl Future<Output = Result<Vec<u8>>> + Send;
-
-    /// Writes and ends the lease.
-    fn release(&self, key: Key, token: u64, blob: Vec<u8>) -> impl Future<Output = Result<()>> + Send;
-}
 
 #[derive(Args)]
 pub(crate) struct CeilingOptions {
@@ -157,12 +119,6 @@ async fn increment_exclusively<R: Raw>(
     let waited = at.elapsed();
     raw.release(key, token, blob).await?;
     Ok(Json(json!({ "n": n, "wait_ms": waited.as_secs_f64() * 1_000.0 })))
-}
-
-/// Returns a number that it never returned before.
-fn number() -> u64 {
-    static NEXT: AtomicU64 = AtomicU64::new(1);
-    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 fn key(headers: &HeaderMap) -> Result<Key> {

@@ -19,7 +19,7 @@ const BATCH: usize = 64;
 /// Room for what arrives in one read.
 const ROOM: usize = 16 * 1_024;
 
-pub(crate) struct Memcached(mpsc::Sender<Asked>);
+pub(in super::super) struct Memcached(mpsc::Sender<Asked>);
 
 /// A request and who waits for its replies.
 struct Asked {

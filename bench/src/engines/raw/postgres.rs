@@ -13,7 +13,7 @@ const CONNECTIONS: usize = 4;
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS ceiling (key BYTEA PRIMARY KEY, blob BYTEA NOT NULL, \
     token BIGINT NOT NULL, until TIMESTAMPTZ NOT NULL) WITH (fillfactor = 80)";
 
-pub(crate) struct Postgres {
+pub(in super::super) struct Postgres {
     connections: Vec<Connection>,
     next: AtomicUsize,
 }

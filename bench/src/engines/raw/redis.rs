@@ -10,7 +10,7 @@ use crate::Result;
 /// Commands that may wait for their turn on the connection, as many as the driver's.
 const QUEUE: usize = 1_024;
 
-pub(crate) struct Redis(MultiplexedConnection);
+pub(in super::super) struct Redis(MultiplexedConnection);
 
 impl Raw for Redis {
     async fn connect(dsn: &str) -> Result<Self> {
