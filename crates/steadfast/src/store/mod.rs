@@ -9,10 +9,16 @@ mod erased;
 pub mod files;
 pub(crate) mod guard;
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(feature = "network")]
+mod tls;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod waits;
 
 use std::fmt;
 use std::future::Future;
@@ -26,6 +32,8 @@ use crate::random;
 use crate::time::Timestamp;
 
 pub use erased::SharedStore;
+#[cfg(feature = "network")]
+pub use tls::Tls;
 
 /// Names a record in a store: a digest of the key in the cookie, so a leaked store opens no session.
 ///

@@ -21,6 +21,8 @@ mod memory;
 mod mutants;
 mod outage;
 mod pages;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 mod responses;

@@ -6,6 +6,8 @@
 mod address;
 mod embedded;
 mod parse;
+#[cfg(feature = "postgres")]
+mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
 
@@ -22,7 +24,7 @@ const ELSEWHERE: [&str; 8] =
 
 /// Opens the store that a connection string names.
 #[cfg_attr(
-    not(feature = "network"),
+    not(any(feature = "memcached", feature = "mysql", feature = "postgres", feature = "redis")),
     expect(clippy::unused_async, reason = "drivers of servers connect; the embedded ones don't wait")
 )]
 pub(super) async fn open(dsn: &str, builder: &SessionsBuilder) -> Result<SharedStore> {
@@ -35,7 +37,9 @@ pub(super) async fn open(dsn: &str, builder: &SessionsBuilder) -> Result<SharedS
         "sqlite" => embedded::sqlite(dsn, builder),
         #[cfg(feature = "redis")]
         "redis" | "rediss" | "redis+unix" | "redis+sentinel" | "rediss+sentinel" | "redis+cluster"
-        | "rediss+cluster" => redis::redis(dsn).await,
+        | "rediss+cluster" => redis::redis(dsn, builder).await,
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => postgres::postgres(dsn, builder).await,
         other => Err(unknown(other)),
     }
 }

@@ -3,6 +3,7 @@
 use super::address::{Address, Host};
 use super::parse::Dsn;
 use crate::error::Result;
+use crate::sessions::SessionsBuilder;
 use crate::store::SharedStore;
 use crate::store::redis::{RedisOptions, RedisStore, Servers};
 
@@ -14,10 +15,10 @@ const GRAMMAR: &str = "redis[s]://[user:password@]host[:port][/database], redis+
 const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 
-pub(super) async fn redis(mut dsn: Dsn<'_>) -> Result<SharedStore> {
+pub(super) async fn redis(mut dsn: Dsn<'_>, builder: &SessionsBuilder) -> Result<SharedStore> {
     let (options, servers) = read(&mut dsn);
     dsn.finish(GRAMMAR)?;
-    Ok(SharedStore::new(options.connect(servers).await?))
+    Ok(builder.shared(options.connect(servers).await?))
 }
 
 /// Reads the string; its faults are kept by it.
