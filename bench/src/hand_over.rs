@@ -10,7 +10,7 @@ use steadfast::store::files::FilesStore;
 use steadfast::store::sqlite::SqliteStore;
 use steadfast::store::{Acquired, Lease, LeaseToken, Record, SharedStore, Store as _, StoreKey, Version};
 use steadfast::{Clock as _, SystemClock};
-use steadfast_servers::{Proxy, Server};
+use steadfast_servers::Proxy;
 
 use crate::engines::{BLOB, Engine, raw};
 use crate::stats::{Random, estimate, quantile};
