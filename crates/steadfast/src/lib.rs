@@ -113,6 +113,7 @@
 //! | `tower` | | [`SessionLayer`], for anything tower |
 //! | `files` | yes | `store::files`, on Unix |
 //! | `sqlite` | | `store::sqlite`, with the engine |
+//! | `redis` | | `store::redis`, for Redis and Valkey; with `tls` also `rediss://` |
 //! | `json` | | JSON as the encoding of values, beside MessagePack |
 //! | `config` | | `Settings` from TOML, the environment and a CodeIgniter `.env` |
 //! | `tracing` | yes | events as log lines |
@@ -206,5 +207,5 @@ pub use record::Mark;
 #[cfg(feature = "dangerous-protocol")]
 pub use rules::Rules;
 pub use session::{Key, KeyFor, Metadata, Session, SessionView};
-pub use sessions::{SessionInfo, Sessions, SessionsBuilder};
+pub use sessions::{Revoked, SessionInfo, Sessions, SessionsBuilder, UserSessions};
 pub use time::{Clock, SystemClock, Timestamp};

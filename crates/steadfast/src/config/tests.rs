@@ -30,7 +30,7 @@ fn faults(settings: &Settings) -> Vec<String> {
 }
 
 /// A value for each setting that differs from its default.
-const CHANGED: [(&str, &str); 28] = [
+const CHANGED: [(&str, &str); 31] = [
     ("store", "memory:"),
     ("idle_timeout", "15m"),
     ("absolute_timeout", "1h"),

@@ -100,13 +100,13 @@ impl Dsn<'_> {
         parsed
     }
 
-    /// Takes `tls=true|false` and `tls-ca=FILE`.
+    /// Takes `tls=on|off` and `tls_ca=FILE`.
     #[cfg(any(feature = "postgres", feature = "memcached"))]
     pub(super) fn take_tls(&mut self) -> Tls {
-        let on = self.choice("tls", &[("true", true), ("false", false)]);
-        match self.text("tls-ca") {
+        let on = self.choice("tls", &[("on", true), ("off", false)]);
+        match self.text("tls_ca") {
             Some(_) if on == Some(false) => {
-                self.fault("`tls-ca` does not go with `tls=false`");
+                self.fault("`tls_ca` does not go with `tls=off`");
                 Tls::Off
             }
             Some(file) => Tls::PrivateCa(file.into()),

@@ -43,6 +43,9 @@ const LONGEST_LEASE: Duration = Duration::from_secs(100 * 365 * 86_400);
 /// How long damaged bytes are kept for an operator to look at.
 const KEEP_ASIDE: Duration = Duration::from_secs(7 * 86_400);
 
+/// How many neighbouring slots of a cluster are taken to fail together: a 64th of all.
+const SLOTS_TOGETHER: usize = 256;
+
 /// Oldest server, for `SET … PXAT` and RESP3.
 const OLDEST: (u32, u32) = (6, 2);
 
@@ -164,8 +167,9 @@ impl RedisStore {
     /// Calls a script that answers with a number.
     async fn ask(&self, script: &Script, cmd: &redis::Cmd) -> Result<i64, Fault> {
         match self.call(script, cmd).await? {
-            Value::Int(damage) if damage < -1 - i64::from(layout::FORMAT) => Err(Fault::NewerFormat),
-            Value::Int(damage) if damage < 0 => Err(Fault::Damaged),
+            Value::Int(found) if found < 0 => {
+                Err(layout::not_ours(u8::try_from(-1 - found).map_err(|_| Fault::Nonsense)?))
+            }
             Value::Int(answer) => Ok(answer),
             _ => Err(Fault::Nonsense),
         }
@@ -358,6 +362,14 @@ impl Store for RedisStore {
 
     fn coverage(&self) -> Coverage {
         if self.shared.evicts.load(Ordering::Relaxed) { Coverage::BestEffort } else { Coverage::Complete }
+    }
+
+    /// Puts neighbouring slots of a cluster together: a node has thousands of them in a row.
+    fn fault_domain(&self, key: &StoreKey) -> usize {
+        if !self.shared.is_cluster {
+            return 0;
+        }
+        usize::from(self.shared.names.slot(key)) / SLOTS_TOGETHER
     }
 
     async fn now(&self) -> Result<Timestamp> {
