@@ -21,6 +21,8 @@ mod memcached;
 mod memory;
 #[cfg(feature = "dangerous-protocol")]
 mod mutants;
+#[cfg(feature = "mysql")]
+mod mysql;
 mod outage;
 mod pages;
 #[cfg(feature = "postgres")]

@@ -1,6 +1,5 @@
 //! Redis: `redis://`, `redis+unix://`, `redis+sentinel://`, `redis+cluster://`, and with TLS `rediss…`.
 
-use super::SessionsBuilder;
 use super::address::{Address, Host};
 use super::parse::Dsn;
 use crate::error::Result;

@@ -10,8 +10,8 @@ use super::greeting::{self, Lines};
 use super::keys::Keys;
 use super::server::Server;
 use crate::error::{ErrorKind, Result};
+use crate::random::jittered;
 use crate::store::StoreKey;
-use crate::store::waits::jittered;
 
 /// How long another walk is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);

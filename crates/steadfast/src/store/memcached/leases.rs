@@ -11,7 +11,7 @@ use super::records;
 use super::reply::{Code, Reply};
 use super::store::{Place, Shared};
 use crate::error::Result;
-use crate::store::waits::jittered;
+use crate::random::jittered;
 use crate::store::{Acquired, Lease, LeaseToken, Renewed, StoreKey};
 
 /// Pauses between two looks at a lease that another node may end: short at first, then longer.
