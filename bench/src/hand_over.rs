@@ -38,7 +38,9 @@ pub(crate) struct Options {
 pub(crate) fn run(options: &Options) -> Result<()> {
     block_on(async {
         let folder = tempfile::tempdir()?;
-        println!("| driver | network | wall ms from release to acquire, median | 95 % of all | in round trips, median | 95 % |");
+        println!(
+            "| driver | network | wall ms from release to acquire, median | 95 % of all | in round trips, median | 95 % |"
+        );
         println!("| --- | --- | ---: | ---: | ---: | :---: |");
         let open = |path: &Path| FilesStore::options().open(path).map(SharedStore::new);
         let path = folder.path().join("sessions");

@@ -39,8 +39,6 @@ pub(super) async fn open(dsn: &str, builder: &SessionsBuilder) -> Result<SharedS
         "files" => embedded::files(dsn, builder),
         #[cfg(feature = "sqlite")]
         "sqlite" => embedded::sqlite(dsn, builder),
-        #[cfg(feature = "mysql")]
-        "mysql" | "mariadb" => mysql::mysql(dsn, builder).await,
         #[cfg(feature = "redis")]
         "redis" | "rediss" | "redis+unix" | "redis+sentinel" | "rediss+sentinel" | "redis+cluster"
         | "rediss+cluster" => redis::redis(dsn, builder).await,

@@ -7,7 +7,7 @@ use crate::store::SharedStore;
 use crate::store::mysql::{MysqlOptions, MysqlStore};
 
 const GRAMMAR: &str = "mysql://user:password@host:port/database?table=NAME&create=true|false&socket=PATH\
-     &connections=N&timeout=5s&poll_interval=20ms&multi_statements=true|false&tls=true|false&tls-ca=FILE";
+     &connections=N&timeout=5s&poll_interval=20ms&multi_statements=true|false&tls=on|off&tls_ca=FILE";
 
 const SWITCH: [(&str, bool); 2] = [("true", true), ("false", false)];
 
