@@ -140,7 +140,7 @@ impl Options {
             Some(path) => Settings::from_toml_file(path).map_err(|e| steadfast::chain(&e).to_string())?,
             None => Settings::default(),
         };
-        let store = self.store.as_deref().or(file.store()).unwrap_or("memory:").to_owned();
+        let store = with_tables(self.store.as_deref().or(file.store()).unwrap_or("memory:"));
         let policy = self.apply(file.apply(Policy::builder())).build().map_err(|e| e.to_string())?;
         Ok(Chosen { store, policy })
     }
@@ -192,6 +192,16 @@ impl Options {
             None => builder,
         }
     }
+}
+
+/// Lets a database get its tables: whoever starts the probe wants them, unless the string says otherwise.
+fn with_tables(store: &str) -> String {
+    let has_tables = ["postgres:", "postgresql:", "mysql:", "mariadb:"].iter().any(|it| store.starts_with(it));
+    if !has_tables || store.contains("create=") {
+        return store.to_owned();
+    }
+    let mark = if store.contains('?') { '&' } else { '?' };
+    format!("{store}{mark}create=true")
 }
 
 /// Refuses addresses that others could reach: the routes do whatever they are asked to.
