@@ -77,10 +77,7 @@ impl Link {
     /// Opens a connection in the background, unless that is under way, or has just failed.
     ///
     /// A task of its own, because the call that began it may be given up before it is done.
-    fn dial(
-        self: &Arc<Self>,
-        state: &mut State,
-    ) -> Result<Dialing, Fault> {
+    fn dial(self: &Arc<Self>, state: &mut State) -> Result<Dialing, Fault> {
         if let Some(dialing) = state.dialing.as_ref().filter(|dialing| dialing.has_changed().is_ok()) {
             return Ok(dialing.clone());
         }
