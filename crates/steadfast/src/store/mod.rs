@@ -13,8 +13,6 @@ pub mod memcached;
 pub mod memory;
 #[cfg(feature = "mysql")]
 pub mod mysql;
-#[cfg(feature = "mysql")]
-pub mod mysql;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "redis")]
@@ -24,7 +22,6 @@ pub mod sqlite;
 #[cfg(feature = "network")]
 mod tls;
 #[cfg(any(feature = "memcached", feature = "mysql", feature = "postgres", feature = "sqlite"))]
-#[cfg(any(feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod waits;
 
 use std::fmt;

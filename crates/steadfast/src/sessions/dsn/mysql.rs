@@ -7,7 +7,7 @@ use crate::store::SharedStore;
 use crate::store::mysql::{MysqlOptions, MysqlStore};
 
 const GRAMMAR: &str = "mysql://user:password@host:port/database?table=NAME&create=true|false&socket=PATH\
-     &connections=N&timeout=5s&poll_interval=20ms&multi_statements=true|false&tls=true|false&tls-ca=FILE";
+     &connections=N&timeout=5s&poll_interval=20ms&multi_statements=true|false&tls=on|off&tls_ca=FILE";
 
 const SWITCH: [(&str, bool); 2] = [("true", true), ("false", false)];
 
@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn every_option_is_read() {
         let dsn = "mysql://app:hunter2@one:1/shop?table=t&create=true&socket=/run/s&connections=2&timeout=2s\
-             &poll_interval=5ms&multi_statements=false&tls-ca=/etc/ca.pem";
+             &poll_interval=5ms&multi_statements=false&tls_ca=/etc/ca.pem";
         let (options, create) = options(Dsn::parse(dsn).expect("a driver")).expect("all is known");
         let shown = format!("{options:?}");
         for part in [

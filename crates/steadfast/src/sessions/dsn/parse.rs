@@ -101,8 +101,6 @@ impl Dsn<'_> {
     }
 
     /// Takes `tls=on|off` and `tls_ca=FILE`.
-    #[cfg(any(feature = "postgres", feature = "memcached"))]
-    /// Takes `tls=true|false` and `tls-ca=FILE`.
     #[cfg(any(feature = "memcached", feature = "mysql", feature = "postgres"))]
     pub(super) fn take_tls(&mut self) -> Tls {
         let on = self.choice("tls", &[("on", true), ("off", false)]);

@@ -6,7 +6,7 @@ use mysql_async::{Conn, Pool};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::error::Result;
-use crate::store::waits::jittered;
+use crate::random::jittered;
 
 use super::error::{Fault, When, explain, no_answer, no_connection};
 use super::link::Link;

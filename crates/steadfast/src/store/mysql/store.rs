@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::Result;
-use crate::store::waits::{Ticket, Waits, jittered};
+use crate::random::jittered;
+use crate::store::waits::{Ticket, Waits};
 use crate::store::{
     Acquired, Created, Deleted, Lease, LeaseEnd, LeaseToken, Listed, Loaded, Predecessor, Record, Renewed,
     Replaced, Store, StoreKey, Touched, Updated, UserKey, Version,

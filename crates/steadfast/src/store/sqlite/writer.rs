@@ -10,7 +10,6 @@ use super::file::is_busy;
 use super::job::{Job, Jobs};
 use super::queue::CloseOnDrop;
 use crate::random::jittered;
-use crate::store::waits::jittered;
 
 /// Most calls in one transaction, so that other processes get the lock in between.
 const GROUP: usize = 256;
