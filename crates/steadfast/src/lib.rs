@@ -115,6 +115,7 @@
 //! | `sqlite` | | `store::sqlite`, with the engine |
 //! | `redis` | | `store::redis`, for Redis and Valkey; with `tls` also `rediss://` |
 //! | `postgres` | | `store::postgres` |
+//! | `mysql` | | `store::mysql`, for MySQL and MariaDB |
 //! | `json` | | JSON as the encoding of values, beside MessagePack |
 //! | `config` | | `Settings` from TOML, the environment and a CodeIgniter `.env` |
 //! | `tracing` | yes | events as log lines |

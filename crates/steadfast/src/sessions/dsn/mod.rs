@@ -46,8 +46,6 @@ pub(super) async fn open(dsn: &str, builder: &SessionsBuilder) -> Result<SharedS
         "postgres" | "postgresql" => postgres::postgres(dsn, builder).await,
         #[cfg(feature = "memcached")]
         "memcached" | "memcached+unix" => memcached::open(dsn, builder).await,
-        #[cfg(feature = "mysql")]
-        "mysql" | "mariadb" => mysql::mysql(dsn, builder).await,
         other => Err(unknown(other)),
     }
 }
