@@ -116,6 +116,7 @@
 //! | `redis` | | `store::redis`, for Redis and Valkey; with `tls` also `rediss://` |
 //! | `postgres` | | `store::postgres` |
 //! | `mysql` | | `store::mysql`, for MySQL and MariaDB |
+//! | `memcached` | | `store::memcached` |
 //! | `json` | | JSON as the encoding of values, beside MessagePack |
 //! | `config` | | `Settings` from TOML, the environment and a CodeIgniter `.env` |
 //! | `tracing` | yes | events as log lines |

@@ -4,6 +4,7 @@
 mod client_ip;
 mod codec;
 mod cookie;
+mod memcached_replies;
 mod record;
 mod session_file;
 mod settings;
@@ -22,6 +23,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "client_ip", run: client_ip::run },
     Target { name: "codec", run: codec::run },
     Target { name: "cookie", run: cookie::run },
+    Target { name: "memcached_replies", run: memcached_replies::run },
     Target { name: "record", run: record::run },
     Target { name: "session_file", run: session_file::run },
     Target { name: "settings", run: settings::run },
