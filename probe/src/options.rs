@@ -196,7 +196,8 @@ impl Options {
 
 /// Lets a database get its tables: whoever starts the probe wants them, unless the string says otherwise.
 fn with_tables(store: &str) -> String {
-    let has_tables = ["postgres:", "postgresql:", "mysql:", "mariadb:"].iter().any(|it| store.starts_with(it));
+    let has_tables =
+        ["postgres:", "postgresql:", "mysql:", "mariadb:"].iter().any(|it| store.starts_with(it));
     if !has_tables || store.contains("create=") {
         return store.to_owned();
     }

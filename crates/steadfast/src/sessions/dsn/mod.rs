@@ -44,6 +44,8 @@ pub(super) async fn open(dsn: &str, builder: &SessionsBuilder) -> Result<SharedS
         | "rediss+cluster" => redis::redis(dsn, builder).await,
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => postgres::postgres(dsn, builder).await,
+        #[cfg(feature = "mysql")]
+        "mysql" | "mariadb" => mysql::mysql(dsn, builder).await,
         #[cfg(feature = "memcached")]
         "memcached" | "memcached+unix" => memcached::open(dsn, builder).await,
         other => Err(unknown(other)),
