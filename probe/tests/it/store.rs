@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use steadfast_servers::{
     MariaDb, Memcached, Postgres, Redis, RedisCluster, RedisSentinel, Server, shared_dsn,
@@ -67,6 +68,23 @@ impl Store {
     /// Reports whether what it acknowledged is there after it was killed and started anew.
     pub(crate) fn survives_a_restart(self) -> bool {
         !matches!(self, Self::Memory | Self::Memcached)
+    }
+
+    /// Returns how far apart two moments are that its clock tells apart for sure.
+    pub(crate) fn resolution(self) -> Duration {
+        // Its clock has whole seconds.
+        if self == Self::Memcached { Duration::from_millis(1_050) } else { Duration::ZERO }
+    }
+
+    /// Waits until its clock tells a moment that is later for sure.
+    pub(crate) fn await_next_moment(self) {
+        std::thread::sleep(self.resolution());
+    }
+
+    /// Returns the size of a session that it keeps whole, in bytes, near the largest it does.
+    pub(crate) fn large(self) -> usize {
+        // A server's items have a megabyte, unless it is told otherwise.
+        if self == Self::Memcached { 1_000_000 } else { 10_000_000 }
     }
 
     /// Reports whether it removes by itself what has expired.
