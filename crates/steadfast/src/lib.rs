@@ -160,6 +160,8 @@ mod session;
 mod handle;
 mod sessions;
 
+#[cfg(feature = "sealed")]
+mod seal;
 pub mod store;
 
 #[cfg(feature = "config")]
@@ -205,6 +207,8 @@ pub use policy::{Codec, Concurrency, IpMatch, OnServerError, Policy, PolicyBuild
 pub use record::Mark;
 #[cfg(feature = "dangerous-protocol")]
 pub use rules::Rules;
+#[cfg(feature = "sealed")]
+pub use seal::KeyRing;
 pub use session::{Key, KeyFor, Metadata, Session, SessionView};
 pub use sessions::{SessionInfo, Sessions, SessionsBuilder};
 pub use time::{Clock, SystemClock, Timestamp};

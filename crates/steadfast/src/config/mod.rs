@@ -19,7 +19,7 @@ use crate::client::{Cidr, ProxyHeader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::policy::{Codec, Concurrency, Fault, IpMatch, OnServerError, PolicyBuilder, SameSite};
 use nearest::nearest;
-use value::{Dsn, FromText, Text};
+use value::{Dsn, FromText, KeyFile, Keys, Ring, Text};
 
 /// What the name of every setting in the environment begins with.
 const PREFIX: &str = "STEADFAST_";
@@ -96,6 +96,11 @@ macro_rules! settings {
                         None => builder,
                     };
                 )*
+                if self.key_ring.is_some() && self.key_ring_file.is_some() {
+                    // It would not be clear which keys seal.
+                    let why = "and `key_ring_file` are both set; keep one of them";
+                    builder = builder.fault(Fault::hidden("key_ring", why));
+                }
                 self.faults.iter().cloned().fold(builder, PolicyBuilder::fault)
             }
 
@@ -144,10 +149,35 @@ settings! {
         if on { builder.dangerous_insecure_cookie() } else { builder.secure_cookie() }
     };
     node: String => |builder, name| builder.node(name);
+    key_ring: Keys => |builder, Keys(ring)| key_ring(builder, ring);
+    key_ring_file: KeyFile => |builder, KeyFile(ring)| key_ring(builder, ring);
+    refuse_unsealed: bool => refuse_unsealed;
 }
 
 fn read<T: FromText>(label: &str, text: &str) -> Result<T, Fault> {
-    T::from_text(text).map_err(|why| Fault::new(label.to_owned(), text, why))
+    T::from_text(text).map_err(|why| match T::SHOWN {
+        true => Fault::new(label.to_owned(), text, why),
+        false => Fault::hidden(label.to_owned(), why),
+    })
+}
+
+fn key_ring(builder: PolicyBuilder, ring: Ring) -> PolicyBuilder {
+    #[cfg(feature = "sealed")]
+    return builder.key_ring(ring);
+    #[cfg(not(feature = "sealed"))]
+    match ring {}
+}
+
+/// Says what becomes of records that are not sealed.
+fn refuse_unsealed(builder: PolicyBuilder, on: bool) -> PolicyBuilder {
+    #[cfg(feature = "sealed")]
+    return if on { builder.refuse_unsealed() } else { builder.accept_unsealed() };
+    #[cfg(not(feature = "sealed"))]
+    return if on {
+        builder.fault(Fault::new("refuse_unsealed", on, "needs the feature `sealed`"))
+    } else {
+        builder
+    };
 }
 
 impl Settings {

@@ -11,6 +11,9 @@ use crate::policy::{Codec, Concurrency, IpMatch, OnServerError, SameSite, parse_
 
 /// Reads a value, or says what it must be.
 pub(super) trait FromText: Sized {
+    /// Whether a fault may show the text.
+    const SHOWN: bool = true;
+
     fn from_text(text: &str) -> Result<Self, String>;
 }
 
@@ -27,6 +30,47 @@ impl fmt::Debug for Dsn {
 impl FromText for Dsn {
     fn from_text(text: &str) -> Result<Self, String> {
         Ok(Self(text.into()))
+    }
+}
+
+/// The keys themselves.
+#[derive(Clone, Debug)]
+pub(super) struct Keys(pub(super) Ring);
+
+/// The keys of a file.
+#[derive(Clone, Debug)]
+pub(super) struct KeyFile(pub(super) Ring);
+
+#[cfg(feature = "sealed")]
+pub(super) type Ring = crate::KeyRing;
+/// There is none without the feature.
+#[cfg(not(feature = "sealed"))]
+pub(super) type Ring = std::convert::Infallible;
+
+impl FromText for Keys {
+    const SHOWN: bool = false;
+
+    #[cfg(feature = "sealed")]
+    fn from_text(text: &str) -> Result<Self, String> {
+        crate::KeyRing::parse(text).map(Self)
+    }
+
+    #[cfg(not(feature = "sealed"))]
+    fn from_text(_: &str) -> Result<Self, String> {
+        Err("needs the feature `sealed`".into())
+    }
+}
+
+impl FromText for KeyFile {
+    #[cfg(feature = "sealed")]
+    fn from_text(path: &str) -> Result<Self, String> {
+        let ring = crate::KeyRing::from_file(path).map(Self);
+        ring.map_err(|error| format!("is refused: {}", crate::error::chain(&error)))
+    }
+
+    #[cfg(not(feature = "sealed"))]
+    fn from_text(_: &str) -> Result<Self, String> {
+        Err("needs the feature `sealed`".into())
     }
 }
 

@@ -374,7 +374,7 @@ impl Exchange {
     }
 
     pub(super) fn failed(&self, error: Error, key: &StoreKey) -> Error {
-        self.core.observer.tell(EventKind::Failed(error.kind()), key);
+        self.core.observer.failed(error.kind(), Some(key));
         error
     }
 

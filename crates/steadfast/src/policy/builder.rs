@@ -73,6 +73,8 @@ impl Default for PolicyBuilder {
                 secure: true,
                 partitioned: false,
             },
+            #[cfg(feature = "sealed")]
+            sealing: super::Sealing::default(),
             node: None,
             rules: Rules::ALL,
         };

@@ -67,6 +67,8 @@ pub(super) fn check(policy: &Policy, faults: &mut Vec<Fault>) {
     check_limits(policy, faults);
     check_binding(policy, faults);
     check_cookie(&policy.cookie, faults);
+    #[cfg(feature = "sealed")]
+    policy.sealing.check(faults);
 }
 
 fn check_timeouts(policy: &Policy, faults: &mut Vec<Fault>) {

@@ -5,6 +5,8 @@ mod choices;
 mod cookie;
 mod duration;
 mod faults;
+#[cfg(feature = "sealed")]
+mod sealing;
 
 use std::time::Duration;
 
@@ -19,6 +21,8 @@ pub(crate) use cookie::{CookieSettings, MAX_COOKIE_LIFETIME};
 pub(crate) use duration::parse as parse_duration;
 #[cfg(feature = "config")]
 pub(crate) use faults::Fault;
+#[cfg(feature = "sealed")]
+pub(crate) use sealing::Sealing;
 
 /// A session is touched at most once in this part of its idle timeout: with the default of 30 minutes,
 /// every 30 seconds.
@@ -68,6 +72,8 @@ pub struct Policy {
     pub(crate) match_user_agent: bool,
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) cookie: CookieSettings,
+    #[cfg(feature = "sealed")]
+    pub(crate) sealing: Sealing,
     pub(crate) node: Option<String>,
     pub(crate) rules: Rules,
 }

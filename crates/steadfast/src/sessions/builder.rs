@@ -102,6 +102,8 @@ impl SessionsBuilder {
     /// Nothing is left behind but an empty store.
     pub async fn connect(self, dsn: &str) -> Result<Sessions> {
         let store = dsn::open(dsn, &self.clock).await?;
+        #[cfg(feature = "sealed")]
+        crate::seal::check_at_start(&store, self.policy.sealing.ring.as_ref()).await?;
         Ok(self.build(store))
     }
 
@@ -115,6 +117,8 @@ impl SessionsBuilder {
     }
 
     fn build(self, store: SharedStore) -> Sessions {
+        #[cfg(feature = "sealed")]
+        let store = crate::seal::wrap(store, &self.policy.sealing);
         let core = Core::new(self.policy, store, self.clock, self.listener);
         core.renew_leases();
         if let Some(interval) = self.purge_every {

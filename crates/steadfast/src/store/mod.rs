@@ -22,6 +22,8 @@ use crate::error::Result;
 use crate::random;
 use crate::time::Timestamp;
 
+#[cfg(feature = "sealed")]
+pub use crate::seal::SealedStore;
 pub use erased::SharedStore;
 
 /// Names a record in a store: a digest of the key in the cookie, so a leaked store opens no session.
