@@ -143,6 +143,7 @@
 // In the order of the data's way: from the request to the store, and back.
 #[cfg(feature = "tower")]
 mod adaptor;
+mod carrier;
 mod client;
 mod cookie;
 mod token;

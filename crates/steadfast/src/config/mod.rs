@@ -134,6 +134,7 @@ settings! {
     max_record_bytes: usize => PolicyBuilder::max_record_bytes;
     max_keys: usize => PolicyBuilder::max_keys;
     max_key_bytes: usize => PolicyBuilder::max_key_bytes;
+    max_cookie_bytes: usize => PolicyBuilder::max_cookie_bytes;
     match_ip: Option<IpMatch> => |builder, part| builder.match_ip(part);
     match_user_agent: bool => |builder, on| {
         if on { builder.match_user_agent() } else { builder.ignore_user_agent() }

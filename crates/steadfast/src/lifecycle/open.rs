@@ -23,7 +23,7 @@ const OTHERS_FIRST: Duration = Duration::from_millis(10);
 const SKEW_REPORTED: i64 = 1_000_000;
 
 /// A record that a request was let into.
-struct Entered {
+pub(super) struct Entered {
     base: Base,
     /// When the store was asked for it, by the node's clock.
     asked: Timestamp,
@@ -97,6 +97,9 @@ impl Exchange {
 
     /// Finds the one session that a client's cookies open.
     async fn find(&self, access: Access, client: &mut Client) -> Result<Option<Box<Entered>>> {
+        if let Some(carrier) = &self.core.carrier {
+            return self.unpack(carrier, access, client);
+        }
         if client.too_many {
             self.core.observer.alarm(Anomaly::TooManyCookies, None);
         }
@@ -273,7 +276,7 @@ impl Exchange {
     }
 
     /// Lets a request into a record, or not.
-    fn judge(
+    pub(super) fn judge(
         &self,
         key: StoreKey,
         token: Option<Token>,

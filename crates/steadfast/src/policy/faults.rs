@@ -135,6 +135,10 @@ fn check_limits(policy: &Policy, faults: &mut Vec<Fault>) {
             faults.push(Fault::new(name, value, "is more than a record can count (4294967295)"));
         }
     }
+    if !(1_024..=32_768).contains(&policy.max_cookie_bytes) {
+        let why = "is not from 1024 to 32768: fewer hold no session, and no server takes more";
+        faults.push(Fault::new("max_cookie_bytes", policy.max_cookie_bytes, why));
+    }
     if max_key_bytes > max_record_bytes {
         let why = format!("is more than `max_record_bytes` ({max_record_bytes})");
         faults.push(Fault::new("max_key_bytes", max_key_bytes, why));

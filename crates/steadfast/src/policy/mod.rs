@@ -68,6 +68,7 @@ pub struct Policy {
     pub(crate) max_record_bytes: usize,
     pub(crate) max_keys: usize,
     pub(crate) max_key_bytes: usize,
+    pub(crate) max_cookie_bytes: usize,
     pub(crate) match_ip: Option<IpMatch>,
     pub(crate) match_user_agent: bool,
     pub(crate) trusted_proxies: TrustedProxies,

@@ -55,7 +55,7 @@ impl Sealer {
     }
 
     /// Seals with a nonce that must never be used again.
-    pub(super) fn seal_with(&self, nonce: [u8; NONCE], out: &mut Vec<u8>, message: &[u8], bound: &[u8]) {
+    pub(crate) fn seal_with(&self, nonce: [u8; NONCE], out: &mut Vec<u8>, message: &[u8], bound: &[u8]) {
         let (id, cipher) = &self.keys[0];
         out.reserve(OVERHEAD + message.len());
         out.extend_from_slice(&id.0);
