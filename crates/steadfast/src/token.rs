@@ -51,7 +51,7 @@ impl Token {
 
     /// Writes the value of the cookie.
     pub(crate) fn encode(&self) -> String {
-        URL_SAFE_NO_PAD.encode(&*self.to_bytes())
+        URL_SAFE_NO_PAD.encode(self.to_bytes().as_slice())
     }
 
     /// Takes `key ‖ secret`.

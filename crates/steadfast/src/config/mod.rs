@@ -162,23 +162,28 @@ fn read<T: FromText>(label: &str, text: &str) -> Result<T, Fault> {
     })
 }
 
+#[cfg(feature = "sealed")]
 fn key_ring(builder: PolicyBuilder, ring: Ring) -> PolicyBuilder {
-    #[cfg(feature = "sealed")]
-    return builder.key_ring(ring);
-    #[cfg(not(feature = "sealed"))]
-    match ring {}
+    builder.key_ring(ring)
 }
 
-/// Says what becomes of records that are not sealed.
+#[cfg(feature = "sealed")]
 fn refuse_unsealed(builder: PolicyBuilder, on: bool) -> PolicyBuilder {
-    #[cfg(feature = "sealed")]
-    return if on { builder.refuse_unsealed() } else { builder.accept_unsealed() };
-    #[cfg(not(feature = "sealed"))]
-    return if on {
-        builder.fault(Fault::new("refuse_unsealed", on, "needs the feature `sealed`"))
-    } else {
-        builder
-    };
+    if on { builder.refuse_unsealed() } else { builder.accept_unsealed() }
+}
+
+/// Never called: no text is read as a key ring in such a build.
+#[cfg(not(feature = "sealed"))]
+fn key_ring(builder: PolicyBuilder, (): Ring) -> PolicyBuilder {
+    builder
+}
+
+#[cfg(not(feature = "sealed"))]
+fn refuse_unsealed(builder: PolicyBuilder, on: bool) -> PolicyBuilder {
+    match on {
+        true => builder.fault(Fault::new("refuse_unsealed", on, "needs the feature `sealed`")),
+        false => builder,
+    }
 }
 
 impl Settings {

@@ -45,34 +45,39 @@ pub(super) struct KeyFile(pub(super) Ring);
 pub(super) type Ring = crate::KeyRing;
 /// There is none without the feature.
 #[cfg(not(feature = "sealed"))]
-pub(super) type Ring = std::convert::Infallible;
+pub(super) type Ring = ();
 
 impl FromText for Keys {
     const SHOWN: bool = false;
 
-    #[cfg(feature = "sealed")]
     fn from_text(text: &str) -> Result<Self, String> {
-        crate::KeyRing::parse(text).map(Self)
-    }
-
-    #[cfg(not(feature = "sealed"))]
-    fn from_text(_: &str) -> Result<Self, String> {
-        Err("needs the feature `sealed`".into())
+        keys(text).map(Self)
     }
 }
 
 impl FromText for KeyFile {
-    #[cfg(feature = "sealed")]
     fn from_text(path: &str) -> Result<Self, String> {
-        let ring = crate::KeyRing::from_file(path).map(Self);
-        ring.map_err(|error| format!("is refused: {}", crate::error::chain(&error)))
-    }
-
-    #[cfg(not(feature = "sealed"))]
-    fn from_text(_: &str) -> Result<Self, String> {
-        Err("needs the feature `sealed`".into())
+        key_file(path).map(Self)
     }
 }
+
+#[cfg(feature = "sealed")]
+fn keys(text: &str) -> Result<Ring, String> {
+    Ring::parse(text)
+}
+
+#[cfg(feature = "sealed")]
+fn key_file(path: &str) -> Result<Ring, String> {
+    Ring::from_file(path).map_err(|error| format!("is refused: {}", crate::error::chain(&error)))
+}
+
+#[cfg(not(feature = "sealed"))]
+fn keys(_: &str) -> Result<Ring, String> {
+    Err("needs the feature `sealed`".into())
+}
+
+#[cfg(not(feature = "sealed"))]
+use keys as key_file;
 
 impl FromText for String {
     fn from_text(text: &str) -> Result<Self, String> {

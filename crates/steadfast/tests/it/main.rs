@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails like a test")]
 
 mod binding;
+#[cfg(feature = "cookie")]
+mod carried;
 mod concurrency;
 mod cookies;
 mod events;
@@ -22,6 +24,8 @@ mod outage;
 mod pages;
 mod responses;
 mod round_trips;
+#[cfg(feature = "sealed")]
+mod sealed;
 mod sessions;
 mod site;
 mod slow_answers;
