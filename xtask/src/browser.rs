@@ -6,9 +6,10 @@
 
 use std::process::Command;
 
+use steadfast_servers::Service;
+
 use crate::cargo::cargo;
 use crate::packages::Tool;
-use crate::servers::Service;
 use crate::stage::{Counts, Stage};
 use crate::{Result, rust};
 

@@ -4,7 +4,7 @@
 //! needs, and returns what it counted. Whatever is missing is installed, or is a failure: a test that
 //! could not run is red. `STEADFAST_SKIP=browser,fuzz` leaves stages out by name, and the summary says so.
 //!
-//! A stage that needs a server starts it with [`servers::Service`]: on a free loopback port, in a
+//! A stage that needs a server starts it with [`steadfast_servers`]: on a free loopback port, in a
 //! temporary folder, stopped when the stage ends. The stage hands its address to the tests in an
 //! environment variable.
 #![expect(clippy::print_stdout, reason = "a command-line tool talks on stdout")]
@@ -25,7 +25,7 @@ use std::process::ExitCode;
 
 use stage::Stage;
 
-type Result<T, E = Box<dyn std::error::Error>> = std::result::Result<T, E>;
+type Result<T, E = steadfast_servers::Error> = std::result::Result<T, E>;
 
 const USAGE: &str = "\
 cargo xtask test [--only STAGE]… [--list]    install what is missing, run every test
@@ -33,6 +33,8 @@ cargo xtask lint [--only STAGE]… [--list]    formatting, lints, documentation,
 cargo xtask ci   [--only STAGE]… [--list]    lint, then test: what the CI machine runs
 cargo xtask fuzz [--seconds N] [TARGET]      fuzz one target or all, 60 seconds each unless told
 cargo xtask fuzz TARGET INPUT…               run a target on saved inputs once
+cargo xtask servers [-- COMMAND…]            start the servers that tests share, print where they are,
+                                             and run a command with them or wait for Ctrl-C
 
 STEADFAST_SKIP=STAGE,…                       leave stages out; the summary names them";
 
@@ -59,6 +61,7 @@ fn run() -> Result<ExitCode> {
         ["lint", rest @ ..] => stage::command(lint::STAGES.to_vec(), rest),
         ["ci", rest @ ..] => stage::command([lint::STAGES.to_vec(), tests()].concat(), rest),
         ["fuzz", rest @ ..] => fuzz::command(rest),
+        ["servers", rest @ ..] => servers::command(rest),
         [unknown, ..] => Err(format!("no command `{unknown}`\n\n{USAGE}").into()),
     }
 }

@@ -3,6 +3,8 @@
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
+use steadfast_servers::find;
+
 use crate::{Result, process};
 
 /// A program and the Debian package that brings it.
@@ -12,7 +14,18 @@ pub(crate) struct Tool {
     pub(crate) package: &'static str,
 }
 
-/// Installs the packages of those tools that are not on the `PATH`.
+/// Lets no package start its service: tests start servers of their own, and only while they run. Debian
+/// asks a file before it starts one; it is there while `"$@"` runs, unless somebody has one already.
+const WITHOUT_SERVICES: &str = r#"
+policy=/usr/sbin/policy-rc.d
+if test ! -e "$policy"; then
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 130' INT TERM
+    printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy" || exit 1
+fi
+"$@""#;
+
+/// Installs the packages of those tools that are not there.
 ///
 /// # Errors
 ///
@@ -23,31 +36,28 @@ pub(crate) fn ensure(tools: &[Tool]) -> Result<()> {
         return Ok(());
     }
     let advice = |why: &str| format!("{why}; install these packages by hand: {}", missing.join(" "));
-    let mut apt = apt_get().map_err(advice)?;
-    let mut install = apt_get().map_err(advice)?;
-    install.args(["install", "-y", "-q", "--no-install-recommends"]).args(&missing);
-    process::run(apt.args(["update", "-q"]))
+    let mut update = apt_get(&["update", "-q"]).map_err(advice)?;
+    let install = ["install", "-y", "-q", "--no-install-recommends"];
+    let mut install = apt_get(&[&install[..], &missing].concat()).map_err(advice)?;
+    process::run(&mut update)
         .and_then(|()| process::run(&mut install))
         .map_err(|error| advice(&error.to_string()).into())
 }
 
 fn is_there(tool: &Tool) -> bool {
-    on_path(tool.program)
+    find(tool.program).is_some()
 }
 
-fn on_path(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
-}
-
-/// Starts a call of `apt-get` that asks nothing.
-fn apt_get() -> Result<Command, &'static str> {
-    if !on_path("apt-get") {
+/// Makes a call of `apt-get` that asks nothing.
+fn apt_get(arguments: &[&str]) -> Result<Command, &'static str> {
+    if find("apt-get").is_none() {
         return Err("there is no apt-get here");
     }
-    let mut words = vec!["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=120"];
+    let quietly = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=120"];
+    let mut words = vec!["sh", "-c", WITHOUT_SERVICES, "apt-get"];
+    words.extend(quietly.iter().chain(arguments));
     if !is_root() {
-        if !on_path("sudo") {
+        if find("sudo").is_none() {
             return Err("installing needs root, and there is no sudo here");
         }
         words.splice(0..0, ["sudo", "-n"]);

@@ -14,6 +14,12 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     if status.success() { Ok(()) } else { Err(format!("`{}` failed ({status})", shown(command)).into()) }
 }
 
+/// Hands the terminal to a command until it ends.
+pub(crate) fn hand_over(command: &mut Command) -> Result<ExitStatus> {
+    announce(command);
+    Ok(command.status().map_err(|error| cannot_run(command, &error))?)
+}
+
 /// Runs a command silently and returns what it wrote to stdout.
 pub(crate) fn output(command: &mut Command) -> Result<String> {
     let output = command.stdin(Stdio::null()).stderr(Stdio::inherit()).output();

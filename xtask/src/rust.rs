@@ -4,14 +4,18 @@ use std::process::Command;
 
 use crate::cargo::cargo;
 use crate::stage::{Counts, Stage};
-use crate::{Result, process};
+use crate::{Result, process, servers};
 
-pub(crate) const STAGE: Stage = Stage {
-    name: "rust",
-    about: "unit, integration and documentation tests",
-    needs: &[],
-    run: || count(&mut cargo(["test", "--workspace", "--all-features", "--no-fail-fast"])),
-};
+pub(crate) const STAGE: Stage =
+    Stage { name: "rust", about: "unit, integration and documentation tests", needs: &servers::TOOLS, run };
+
+/// Compiles before it starts the servers that the tests share, as they would only be in the way.
+fn run() -> Result<Counts> {
+    let test = ["test", "--workspace", "--all-features", "--no-fail-fast"];
+    process::run(cargo(test).arg("--no-run"))?;
+    let servers = servers::start()?;
+    count(cargo(test).envs(servers.variables()))
+}
 
 /// Runs a `cargo test` and counts what its harnesses report.
 pub(crate) fn count(command: &mut Command) -> Result<Counts> {

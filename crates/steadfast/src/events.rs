@@ -46,6 +46,8 @@ pub enum EventKind {
     Expired,
     /// Expired records were removed.
     Purged,
+    /// The store answers again, after [`Anomaly::CircuitOpened`].
+    CircuitClosed,
     /// Something worth an alarm.
     Anomaly(Anomaly),
     /// A store or a commit failed.
@@ -80,6 +82,8 @@ pub enum Anomaly {
     Forged,
     /// Some of the cookies in which a session travels are missing; it was not used.
     IncompleteCookie,
+    /// The store did not answer several times in a row, so it is not asked for a moment.
+    CircuitOpened,
 }
 
 impl EventKind {
@@ -103,6 +107,7 @@ impl EventKind {
             Self::Missing => "missing",
             Self::Expired => "expired",
             Self::Purged => "purged",
+            Self::CircuitClosed => "circuit_closed",
             Self::Anomaly(anomaly) => anomaly.as_str(),
             Self::Failed(_) => "failed",
         }
@@ -126,6 +131,7 @@ impl Anomaly {
             Self::KeyMissing => "key_missing",
             Self::Forged => "forged",
             Self::IncompleteCookie => "incomplete_cookie",
+            Self::CircuitOpened => "circuit_opened",
         }
     }
 }
@@ -212,6 +218,27 @@ impl Observer {
     /// Tells of something that happened to many records.
     pub(crate) fn tell_many(&self, kind: EventKind, count: u64) {
         self.emit(kind, None, None, count);
+    }
+
+    /// Measures a call to a store across a network.
+    pub(crate) fn called(&self, op: &'static str, took: Duration, failed: bool) {
+        #[cfg(feature = "metrics")]
+        metrics::histogram!("steadfast_store_seconds", "op" => op, "driver" => self.driver, "failed" => if failed { "true" } else { "false" })
+            .record(took.as_secs_f64());
+        #[cfg(not(feature = "metrics"))]
+        let _ = (op, took, failed);
+    }
+
+    /// Measures by how many microseconds the store's clock is ahead of the node's.
+    pub(crate) fn skewed(&self, micros: i64) {
+        #[cfg(feature = "metrics")]
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a difference of clocks of 285 years is exact enough"
+        )]
+        metrics::gauge!("steadfast_clock_skew_seconds", "driver" => self.driver).set(micros as f64 / 1e6);
+        #[cfg(not(feature = "metrics"))]
+        let _ = micros;
     }
 
     fn emit(&self, kind: EventKind, key: Option<StoreKey>, took: Option<Duration>, count: u64) {

@@ -11,6 +11,14 @@ pub(crate) fn encode(bytes: &[u8]) -> String {
         .collect()
 }
 
+/// Writes bytes as lower-case hexadecimal digits into twice their room.
+#[cfg(feature = "redis")]
+pub(crate) fn encode_into(bytes: &[u8], digits: &mut [u8]) {
+    for (byte, pair) in bytes.iter().zip(digits.chunks_exact_mut(2)) {
+        pair.copy_from_slice(&[DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]);
+    }
+}
+
 /// Reads exactly `N` bytes of lower-case hexadecimal digits.
 pub(crate) fn decode<const N: usize>(text: &str) -> Option<[u8; N]> {
     let text = text.as_bytes();

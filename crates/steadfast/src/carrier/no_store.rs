@@ -29,6 +29,10 @@ impl Store for NoStore {
         DRIVER
     }
 
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     async fn now(&self) -> Result<Timestamp> {
         Ok(self.0.now())
     }

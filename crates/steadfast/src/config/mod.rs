@@ -149,6 +149,9 @@ settings! {
     dangerous_insecure_cookie: bool => |builder, on| {
         if on { builder.dangerous_insecure_cookie() } else { builder.secure_cookie() }
     };
+    store_deadline: Duration => PolicyBuilder::store_deadline;
+    breaker_failures: u32 => PolicyBuilder::breaker_failures;
+    breaker_pause: Duration => PolicyBuilder::breaker_pause;
     node: String => |builder, name| builder.node(name);
     key_ring: Keys => |builder, Keys(ring)| key_ring(builder, ring);
     key_ring_file: KeyFile => |builder, KeyFile(ring)| key_ring(builder, ring);

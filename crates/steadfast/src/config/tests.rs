@@ -30,7 +30,7 @@ fn faults(settings: &Settings) -> Vec<String> {
 }
 
 /// A value for each setting that differs from its default, but for those that seal.
-const CHANGED: [(&str, &str); 29] = [
+const CHANGED: [(&str, &str); 32] = [
     ("store", "memory:"),
     ("idle_timeout", "15m"),
     ("absolute_timeout", "1h"),
@@ -42,6 +42,9 @@ const CHANGED: [(&str, &str); 29] = [
     ("lock_wait", "2"),
     ("lease", "0.5"),
     ("lease_max", "250000ms"),
+    ("store_deadline", "1500ms"),
+    ("breaker_failures", "7"),
+    ("breaker_pause", "3s"),
     ("on_server_error", "discard"),
     ("codec", if cfg!(feature = "json") { "json" } else { "messagepack" }),
     ("temp_ttl", "60"),
@@ -77,6 +80,8 @@ fn check_changed(settings: &Settings) {
     assert_eq!(policy.lock_wait, seconds(2));
     assert_eq!(policy.lease, Duration::from_millis(500));
     assert_eq!(policy.lease_max, seconds(250));
+    assert_eq!(policy.store_deadline, Duration::from_millis(1_500));
+    assert_eq!((policy.breaker_failures, policy.breaker_pause), (7, seconds(3)));
     assert_eq!(policy.on_server_error, OnServerError::Discard);
     #[cfg(feature = "json")]
     assert_eq!(policy.codec, Codec::Json);

@@ -94,8 +94,18 @@ impl FromText for Duration {
 
 impl FromText for usize {
     fn from_text(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|_| "is no number: write it in digits only".into())
+        number(text)
     }
+}
+
+impl FromText for u32 {
+    fn from_text(text: &str) -> Result<Self, String> {
+        number(text)
+    }
+}
+
+fn number<T: FromStr>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|_| "is no number: write it in digits only".into())
 }
 
 impl FromText for bool {

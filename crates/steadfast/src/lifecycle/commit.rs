@@ -138,7 +138,13 @@ impl Exchange {
                 let predecessor = frozen.as_ref().map_or(Predecessor::Delete, Predecessor::Update);
                 let replaced = store.replace(old, *seen, predecessor, &new.key, &new.written.record).await?;
                 Ok(match replaced {
-                    Replaced::Stored => Sent::Done,
+                    Replaced::Stored => {
+                        store.settle(&new.key).await?;
+                        if store.fault_domain(old) != store.fault_domain(&new.key) {
+                            store.settle(old).await?;
+                        }
+                        Sent::Done
+                    }
                     Replaced::Stale => Sent::Conflict,
                     Replaced::Missing => Sent::Gone,
                     Replaced::IdTaken => Sent::KeyTaken,
@@ -163,8 +169,12 @@ impl Exchange {
 
     async fn send_end(&self, key: &StoreKey, seen: Version) -> Result<Sent> {
         let seen = self.core.policy.rules.conditional_end.then_some(seen);
-        Ok(match self.core.store.delete(key, seen).await? {
-            Deleted::Gone => Sent::Done,
+        let store = &self.core.store;
+        Ok(match store.delete(key, seen).await? {
+            Deleted::Gone => {
+                store.settle(key).await?;
+                Sent::Done
+            }
             Deleted::Stale => Sent::Conflict,
             Deleted::Missing => Sent::Gone,
         })

@@ -10,6 +10,7 @@ mod exchange;
 mod off_path;
 mod open;
 mod prepare;
+mod skew;
 mod watch;
 
 use std::fmt;
@@ -19,7 +20,7 @@ use std::time::Duration;
 use crate::carrier::Carrier;
 use crate::cookie::CookieWriter;
 use crate::error::Result;
-use crate::events::{EventKind, Listener, Observer};
+use crate::events::{EventKind, Observer};
 use crate::policy::Policy;
 use crate::record::Header;
 use crate::store::{LeaseToken, SharedStore, Store as _, StoreKey};
@@ -27,6 +28,7 @@ use crate::time::{Clock, Timestamp};
 
 use desk::Desk;
 use off_path::OffPath;
+use skew::Skew;
 use watch::Watch;
 
 pub(crate) use exchange::{Access, Client, Exchange, Opening, Work};
@@ -47,6 +49,7 @@ pub(crate) struct Core {
     pub(crate) carrier: Option<Carrier>,
     pub(crate) off_path: OffPath,
     pub(crate) watch: Watch,
+    skew: Skew,
     desk: Arc<Desk>,
 }
 
@@ -56,17 +59,16 @@ impl Core {
         store: SharedStore,
         carrier: Option<Carrier>,
         clock: Arc<dyn Clock>,
-        listener: Option<Listener>,
+        observer: Observer,
     ) -> Arc<Self> {
-        let observer = Observer::new(listener, store.driver(), policy.node.as_deref());
         let off_path = OffPath::default();
         let desk = Desk::new({
             let (store, off_path) = (store.clone(), off_path.clone());
             move |key, token| release(&off_path, &store, key, token)
         });
         let cookies = CookieWriter::new(&policy.cookie);
-        let watch = Watch::default();
-        Arc::new(Self { policy, store, clock, observer, cookies, carrier, off_path, watch, desk })
+        let (watch, skew) = (Watch::default(), Skew::default());
+        Arc::new(Self { policy, store, clock, observer, cookies, carrier, off_path, watch, skew, desk })
     }
 
     /// Renews the leases of requests that take long, for as long as somebody uses the core.

@@ -19,9 +19,6 @@ use crate::token::Token;
 /// How long a node that had many turns in a row waits for other nodes to take theirs.
 const OTHERS_FIRST: Duration = Duration::from_millis(10);
 
-/// Clocks of node and store that differ by more are reported.
-const SKEW_REPORTED: i64 = 1_000_000;
-
 /// A record that a request was let into.
 pub(super) struct Entered {
     base: Base,
@@ -79,20 +76,14 @@ impl Exchange {
     fn work(&self, access: Access, client: Client, entered: Option<Box<Entered>>) -> Box<Work> {
         let (base, skew, codec, values, turn) = match entered.map(|entered| *entered) {
             Some(Entered { base, asked, codec, values, turn }) => {
-                let skew = base.found.now.ahead_of_clock(asked, self.core.clock.now());
+                let skew = self.core.note_skew(base.found.now, asked);
                 (Some(base), skew, codec, values, turn)
             }
-            None => (None, 0, self.core.policy.codec, Values::default(), None),
+            None => (None, self.core.skew(), self.core.policy.codec, Values::default(), None),
         };
-        let skew = if skew.abs() < SKEW_REPORTED { skew } else { self.report_skew(skew) };
         let state = State::new(codec, values, self.core.policy.limits(), access == Access::Merge);
         let outcome = Outcome::Pending;
         Box::new(Work { access, client, base, state, turn, skew, outcome, reserved: None })
-    }
-
-    fn report_skew(&self, skew: i64) -> i64 {
-        self.core.observer.alarm(Anomaly::ClockSkew, None);
-        skew
     }
 
     /// Finds the one session that a client's cookies open.

@@ -76,10 +76,44 @@ impl Default for PolicyBuilder {
             },
             #[cfg(feature = "sealed")]
             sealing: super::Sealing::default(),
+            store_deadline: 2 * SECOND,
+            breaker_failures: 5,
+            breaker_pause: SECOND,
             node: None,
             rules: Rules::ALL,
         };
         Self { policy, cookie_name: None, faults: Vec::new() }
+    }
+}
+
+/// # A store across a network
+impl PolicyBuilder {
+    /// Sets how long a call to the store may take, a second try included, until it fails with
+    /// [`TimedOut`](crate::ErrorKind::TimedOut).
+    ///
+    /// The default is 2 seconds. The driver's own time-outs for connecting and answering are shorter, so that
+    /// there is time for the second try. Embedded drivers don't look at it.
+    pub fn store_deadline(mut self, deadline: Duration) -> Self {
+        self.policy.store_deadline = deadline;
+        self
+    }
+
+    /// Sets how many calls in a row must fail slowly until the store is not asked for a moment.
+    ///
+    /// The default is 5. Zero switches the circuit breaker off. A failure that takes less than 50 ms does not
+    /// count: it costs a request nothing that a breaker could save.
+    pub fn breaker_failures(mut self, failures: u32) -> Self {
+        self.policy.breaker_failures = failures;
+        self
+    }
+
+    /// Sets for how long calls then fail at once, with [`Unavailable`](crate::ErrorKind::Unavailable), until
+    /// one of them tries whether the store is back.
+    ///
+    /// The default is 1 second.
+    pub fn breaker_pause(mut self, pause: Duration) -> Self {
+        self.policy.breaker_pause = pause;
+        self
     }
 }
 

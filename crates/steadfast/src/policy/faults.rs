@@ -111,6 +111,8 @@ fn check_zeros(policy: &Policy, faults: &mut Vec<Fault>) {
         ("lease", policy.lease),
         ("lease_max", policy.lease_max),
         ("temp_ttl", policy.temp_ttl),
+        ("store_deadline", policy.store_deadline),
+        ("breaker_pause", policy.breaker_pause),
     ];
     for (name, value) in lengths {
         if value.is_zero() {

@@ -75,6 +75,9 @@ pub struct Policy {
     pub(crate) cookie: CookieSettings,
     #[cfg(feature = "sealed")]
     pub(crate) sealing: Sealing,
+    pub(crate) store_deadline: Duration,
+    pub(crate) breaker_failures: u32,
+    pub(crate) breaker_pause: Duration,
     pub(crate) node: Option<String>,
     pub(crate) rules: Rules,
 }
@@ -103,6 +106,15 @@ impl Policy {
     #[must_use]
     pub fn node(&self) -> Option<&str> {
         self.node.as_deref()
+    }
+
+    /// Returns what calls to a store across a network may cost.
+    pub(crate) fn guard(&self) -> crate::store::guard::Limits {
+        crate::store::guard::Limits {
+            deadline: self.store_deadline,
+            break_after: self.breaker_failures,
+            break_pause: self.breaker_pause,
+        }
     }
 
     pub(crate) fn limits(&self) -> Limits {

@@ -51,6 +51,8 @@ fn the_defaults_are_the_documented_ones() {
     assert_eq!((policy.max_keys, policy.max_key_bytes), (65_536, 1_024));
     assert_eq!((policy.match_ip, policy.match_user_agent), (None, false));
     assert!(policy.trusted_proxies.networks.is_empty());
+    assert_eq!((policy.store_deadline, policy.breaker_pause), (2 * SECOND, SECOND));
+    assert_eq!(policy.breaker_failures, 5);
     assert_eq!(policy.node, None);
     assert!(policy.cookie.secure && !policy.cookie.partitioned);
     assert_eq!(policy.cookie.same_site, SameSite::Lax);

@@ -90,6 +90,14 @@ impl<S: Store> Store for SealedStore<S> {
         self.inner.driver()
     }
 
+    fn is_remote(&self) -> bool {
+        self.inner.is_remote()
+    }
+
+    fn fault_domain(&self, key: &StoreKey) -> usize {
+        self.inner.fault_domain(key)
+    }
+
     fn coverage(&self) -> Coverage {
         self.inner.coverage()
     }

@@ -9,11 +9,12 @@ use crate::carrier::Carrier;
 #[cfg(feature = "cookie")]
 use crate::carrier::NoStore;
 use crate::error::Result;
-use crate::events::{Event, Listener};
+use crate::events::{Event, Listener, Observer};
 use crate::lifecycle::Core;
 #[cfg(feature = "cookie")]
 use crate::policy::Concurrency;
 use crate::policy::Policy;
+use crate::store::guard::Guarded;
 use crate::store::{SharedStore, Store};
 use crate::time::{Clock, SystemClock};
 
@@ -110,10 +111,12 @@ impl SessionsBuilder {
         if dsn::is_carried(dsn)? {
             return self.in_cookies();
         }
-        let store = dsn::open(dsn, &self.clock).await?;
+        let store = dsn::open(dsn, &self).await?;
         #[cfg(feature = "sealed")]
         crate::seal::check_at_start(&store, self.policy.sealing.ring.as_ref()).await?;
-        Ok(self.build(store))
+        let sessions = self.build(store);
+        sessions.core.measure_skew().await?;
+        Ok(sessions)
     }
 
     /// Takes a store. Called within a runtime.
@@ -122,7 +125,26 @@ impl SessionsBuilder {
     ///
     /// Outside of a Tokio runtime, which renews leases and purges.
     pub fn store(self, store: impl Store) -> Sessions {
-        self.build(SharedStore::new(store))
+        let store = self.shared(store);
+        self.build(store)
+    }
+
+    /// Shares a store, guarded if it is across a network.
+    pub(super) fn shared(&self, store: impl Store) -> SharedStore {
+        if !store.is_remote() {
+            return SharedStore::new(store);
+        }
+        let observer = self.observer(store.driver());
+        SharedStore::new(Guarded::new(store, self.policy.guard(), observer))
+    }
+
+    /// Returns the clock that embedded drivers read.
+    pub(super) fn clock_of_store(&self) -> Arc<dyn Clock> {
+        Arc::clone(&self.clock)
+    }
+
+    fn observer(&self, driver: &'static str) -> Observer {
+        Observer::new(self.listener.clone(), driver, self.policy.node.as_deref())
     }
 
     /// Keeps no sessions: each travels in the cookies of its visitor, sealed with the policy's key ring.
@@ -178,8 +200,10 @@ impl SessionsBuilder {
     }
 
     fn start(self, store: SharedStore, carrier: Option<Carrier>) -> Sessions {
-        let core = Core::new(self.policy, store, carrier, self.clock, self.listener);
+        let observer = self.observer(store.driver());
+        let core = Core::new(self.policy, store, carrier, self.clock, observer);
         core.renew_leases();
+        core.watch_clock();
         if let Some(interval) = self.purge_every {
             purge_every(&core, interval.max(Duration::from_millis(1)));
         }

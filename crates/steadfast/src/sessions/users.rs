@@ -75,7 +75,7 @@ impl Sessions {
     /// }
     /// ```
     pub async fn sessions_of(&self, user: &str) -> Result<Vec<SessionInfo>> {
-        let now = self.core.clock.now();
+        let now = self.core.now();
         let (mut infos, mut sealed) = (Vec::new(), None);
         self.each_of(user, |key, record, contents| match contents {
             Err(error) if matches!(error.kind(), ErrorKind::KeyMissing) => sealed = Some(error),
@@ -139,12 +139,13 @@ impl Sessions {
     /// It may have been ended.
     pub async fn revoke_one(&self, info: &SessionInfo) -> Result<bool> {
         let deleted = self.core.store.delete(&info.key, None).await?;
+        self.core.store.settle(&info.key).await?;
         self.core.ended(EventKind::Revoked, &info.key);
         Ok(deleted == Deleted::Gone)
     }
 
     async fn revoke_but(&self, user: &str, keep: Option<StoreKey>) -> Result<u64> {
-        let (mut revoked, mut latest) = (0, self.core.clock.now());
+        let (mut revoked, mut latest) = (0, self.core.now());
         // The first walk takes all there are, because clocks of other nodes can't tell a sign-in before the
         // call from one after it.
         let mut signed_in_by = Timestamp::MAX;
@@ -170,6 +171,7 @@ impl Sessions {
             signed_in_by = latest;
             for (key, standing) in doomed {
                 let deleted = self.core.store.delete(&key, None).await?;
+                self.core.store.settle(&key).await?;
                 self.core.ended(EventKind::Revoked, &key);
                 let counts = deleted == Deleted::Gone && !matches!(standing, Some(Standing::Frozen { .. }));
                 revoked += u64::from(counts);

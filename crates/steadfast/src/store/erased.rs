@@ -38,6 +38,8 @@ impl fmt::Debug for SharedStore {
 trait Erased: fmt::Debug + Send + Sync {
     fn driver(&self) -> &'static str;
     fn coverage(&self) -> Coverage;
+    fn is_remote(&self) -> bool;
+    fn fault_domain(&self, key: &StoreKey) -> usize;
     fn now(&self) -> Boxed<'_, Result<Timestamp>>;
     fn settle<'a>(&'a self, key: &'a StoreKey) -> Boxed<'a, Result<()>>;
     fn released<'a>(&'a self, key: &'a StoreKey, wait: Duration) -> Boxed<'a, ()>;
@@ -83,6 +85,14 @@ impl<S: Store> Erased for S {
 
     fn coverage(&self) -> Coverage {
         Store::coverage(self)
+    }
+
+    fn is_remote(&self) -> bool {
+        Store::is_remote(self)
+    }
+
+    fn fault_domain(&self, key: &StoreKey) -> usize {
+        Store::fault_domain(self, key)
     }
 
     fn now(&self) -> Boxed<'_, Result<Timestamp>> {
@@ -183,6 +193,14 @@ impl Store for SharedStore {
 
     fn coverage(&self) -> Coverage {
         self.0.coverage()
+    }
+
+    fn is_remote(&self) -> bool {
+        self.0.is_remote()
+    }
+
+    fn fault_domain(&self, key: &StoreKey) -> usize {
+        self.0.fault_domain(key)
     }
 
     async fn now(&self) -> Result<Timestamp> {

@@ -7,9 +7,18 @@ pub(crate) mod by_key;
 mod erased;
 #[cfg(all(unix, feature = "files"))]
 pub mod files;
+pub(crate) mod guard;
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+#[cfg(feature = "network")]
+mod tls;
+#[cfg(any(feature = "postgres", feature = "sqlite"))]
+mod waits;
 
 use std::fmt;
 use std::future::Future;
@@ -25,6 +34,8 @@ use crate::time::Timestamp;
 #[cfg(feature = "sealed")]
 pub use crate::seal::SealedStore;
 pub use erased::SharedStore;
+#[cfg(feature = "network")]
+pub use tls::Tls;
 
 /// Names a record in a store: a digest of the key in the cookie, so a leaked store opens no session.
 ///
@@ -345,6 +356,21 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
     /// Most stores list everything. One that may evict what it was told to keep says so here.
     fn coverage(&self) -> Coverage {
         Coverage::Complete
+    }
+
+    /// Reports whether calls go to another process or machine, which may be slow or gone.
+    ///
+    /// Such a store is guarded: a deadline for each call, a second try where that is safe, a circuit breaker.
+    /// Only embedded drivers say no.
+    fn is_remote(&self) -> bool {
+        true
+    }
+
+    /// Returns a number that stands for the server in charge of a record: those that may fail without the
+    /// others have different ones. One circuit breaker serves each.
+    fn fault_domain(&self, key: &StoreKey) -> usize {
+        let _ = key;
+        0
     }
 
     /// Returns when the acknowledged writes to `key` are as safe as this store was set up to make them: on

@@ -173,10 +173,12 @@ impl Faults {
         self.with(op, |state| state.calls)
     }
 
-    /// Returns how many calls there were of any operation but [`Op::Released`], which only waits.
+    /// Returns how many calls there were of any operation but [`Op::Released`] and [`Op::Settle`], which
+    /// only wait.
     #[must_use]
     pub fn round_trips(&self) -> u64 {
-        Op::ALL.iter().filter(|op| **op != Op::Released).map(|op| self.calls(*op)).sum()
+        let is_call = |op: &&Op| !matches!(op, Op::Released | Op::Settle);
+        Op::ALL.iter().filter(is_call).map(|op| self.calls(*op)).sum()
     }
 
     /// Sets all counts of calls to zero.

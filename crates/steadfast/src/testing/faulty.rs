@@ -42,12 +42,21 @@ use crate::time::Timestamp;
 pub struct FaultyStore<S> {
     store: Arc<S>,
     faults: Faults,
+    is_remote: bool,
 }
 
 impl<S: Store> FaultyStore<S> {
     /// Takes a store. Nothing is ordered yet.
     pub fn new(store: S) -> Self {
-        Self { store: Arc::new(store), faults: Faults::new() }
+        let is_remote = store.is_remote();
+        Self { store: Arc::new(store), faults: Faults::new(), is_remote }
+    }
+
+    /// Passes for a store across a network, which is guarded: deadline, second try, circuit breaker.
+    #[must_use]
+    pub fn remote(mut self) -> Self {
+        self.is_remote = true;
+        self
     }
 
     /// Returns the controls.
@@ -96,8 +105,8 @@ impl<S: Store> FaultyStore<S> {
 
 impl<S> Clone for FaultyStore<S> {
     fn clone(&self) -> Self {
-        let Self { store, faults } = self;
-        Self { store: Arc::clone(store), faults: faults.clone() }
+        let Self { store, faults, is_remote } = self;
+        Self { store: Arc::clone(store), faults: faults.clone(), is_remote: *is_remote }
     }
 }
 
@@ -108,6 +117,14 @@ impl<S: Store> Store for FaultyStore<S> {
 
     fn coverage(&self) -> Coverage {
         self.store.coverage()
+    }
+
+    fn is_remote(&self) -> bool {
+        self.is_remote
+    }
+
+    fn fault_domain(&self, key: &StoreKey) -> usize {
+        self.store.fault_domain(key)
     }
 
     async fn now(&self) -> Result<Timestamp> {

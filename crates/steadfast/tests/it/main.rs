@@ -12,6 +12,7 @@ mod faulty;
 #[cfg(all(unix, feature = "files"))]
 mod files;
 mod flash;
+mod guard;
 mod handles;
 mod identity;
 mod interleave;
@@ -22,12 +23,19 @@ mod memory;
 mod mutants;
 mod outage;
 mod pages;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
 mod responses;
 mod round_trips;
 #[cfg(feature = "sealed")]
 mod sealed;
+#[cfg(feature = "network")]
+mod servers;
 mod sessions;
 mod site;
+mod skew;
 mod slow_answers;
 #[cfg(feature = "sqlite")]
 mod sqlite;

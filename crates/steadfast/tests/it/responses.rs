@@ -169,7 +169,7 @@ async fn staged_changes_of_a_dropped_handler_are_dropped() {
 #[tokio::test]
 async fn a_client_that_hangs_up_does_not_cancel_the_commit() {
     let acts: [(Op, Doing); 3] =
-        [(Op::Update, |s| s.set("a", 9)), (Op::Replace, |s| s.login("alice")), (Op::Update, |s| s.logout())];
+        [(Op::Update, |s| s.set("a", 9)), (Op::Replace, |s| s.login("alice")), (Op::Delete, |s| s.logout())];
     for (nth, (op, act)) in acts.into_iter().enumerate() {
         let (site, visitor) = site().await;
         let gate = site.store.faults().hold(op);

@@ -4,7 +4,7 @@ use std::future::ready;
 use std::time::Duration;
 
 use steadfast::testing::{Fault, Op};
-use steadfast::{ErrorKind, EventKind, Session};
+use steadfast::{ErrorKind, EventKind, Result, Session};
 
 use crate::site::{COOKIE, Site, Visitor, page};
 
@@ -211,4 +211,25 @@ async fn a_damaged_record_does_not_hide_the_other_sessions() {
     crate::outage::damage(&site, &listed[0]).await;
     signed_in(&site, "alice").await;
     assert_eq!(site.sessions.sessions_of("alice").await.unwrap().len(), 1);
+}
+
+/// What must not come undone is acknowledged only once it is safe: on the replicas that were asked for.
+#[tokio::test]
+async fn an_end_a_change_of_privilege_and_a_revocation_wait_until_they_are_settled() {
+    let acts: [(&str, fn(&Session) -> Result<()>); 3] =
+        [("login", |s| s.login("bob")), ("logout", |s| s.logout()), ("step-up", |s| s.rotate())];
+    for (name, act) in acts {
+        let site = Site::new(|p| p);
+        let mut visitor = site.visitor_with(|s| s.login("alice")).await;
+        visitor.page(|s| s.set("a", 1)).await;
+        assert_eq!(site.store.faults().calls(Op::Settle), 0, "a write of values is not waited for");
+        site.store.faults().fail_next(Op::Settle, Fault::Refused, 1);
+        let reply = visitor.reply(act).await;
+        assert_eq!((reply.status().as_u16(), reply.set_cookies().count()), (503, 0), "{name}");
+        assert!(site.store.faults().calls(Op::Settle) > 0, "{name}");
+    }
+    let site = Site::new(|p| p);
+    site.visitor_with(|s| s.login("alice")).await;
+    site.store.faults().fail_next(Op::Settle, Fault::Refused, 1);
+    assert_eq!(site.sessions.revoke("alice").await.unwrap_err().kind(), ErrorKind::Unavailable);
 }

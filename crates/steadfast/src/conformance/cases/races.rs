@@ -183,14 +183,19 @@ pub(crate) async fn a_reader_sees_the_old_record_or_the_new_one(h: Harness) {
 }
 
 pub(crate) async fn of_a_deletion_and_an_update_one_wins(h: Harness) {
-    for _ in 0..16 {
+    for turn in 0..16 {
         let seen = record("seen");
         let key = stored(h.first(), &seen).await;
         let next = record("next");
-        let (deleted, updated) = tokio::join!(
-            h.first().delete(&key, Some(seen.version)),
-            h.second().update(&key, seen.version, &next, LeaseEnd::None),
-        );
+        let delete = h.first().delete(&key, Some(seen.version));
+        let update = h.second().update(&key, seen.version, &next, LeaseEnd::None);
+        // Each is polled first as often as the other.
+        let (deleted, updated) = if turn % 2 == 0 {
+            tokio::join!(delete, update)
+        } else {
+            let (updated, deleted) = tokio::join!(update, delete);
+            (deleted, updated)
+        };
         match (deleted.expect("delete works"), updated.expect("update works")) {
             (Deleted::Gone, Updated::Missing) => assert_missing(h.second(), &key).await,
             (Deleted::Stale, Updated::Stored) => assert_same(&load(h.first(), &key).await, &next),

@@ -1,24 +1,22 @@
 //! The embedded drivers: `memory:`, `files:PATH`, `sqlite:PATH`.
 
-use std::sync::Arc;
-
+use super::SessionsBuilder;
 use super::parse::Dsn;
 use crate::error::Result;
 #[cfg(any(all(unix, feature = "files"), feature = "sqlite"))]
 use crate::store::Durability;
 use crate::store::SharedStore;
 use crate::store::memory::MemoryStore;
-use crate::time::Clock;
 
-pub(super) fn memory(dsn: Dsn<'_>, clock: &Arc<dyn Clock>) -> Result<SharedStore> {
+pub(super) fn memory(dsn: Dsn<'_>, builder: &SessionsBuilder) -> Result<SharedStore> {
     dsn.finish("memory:")?;
-    Ok(SharedStore::new(MemoryStore::with_clock(Arc::clone(clock))))
+    Ok(builder.shared(MemoryStore::with_clock(builder.clock_of_store())))
 }
 
 #[cfg(all(unix, feature = "files"))]
-pub(super) fn files(mut dsn: Dsn<'_>, clock: &Arc<dyn Clock>) -> Result<SharedStore> {
+pub(super) fn files(mut dsn: Dsn<'_>, builder: &SessionsBuilder) -> Result<SharedStore> {
     use crate::store::files::{FilesStore, Io};
-    let mut options = FilesStore::options().clock(Arc::clone(clock));
+    let mut options = FilesStore::options().clock(builder.clock_of_store());
     if let Some(durability) = durability(&mut dsn) {
         options = options.durability(durability);
     }
@@ -27,19 +25,19 @@ pub(super) fn files(mut dsn: Dsn<'_>, clock: &Arc<dyn Clock>) -> Result<SharedSt
     }
     let path = path_on_disk(&mut dsn);
     dsn.finish("files:PATH?durability=process|fsync&io=inline|pool")?;
-    Ok(SharedStore::new(options.open(path)?))
+    Ok(builder.shared(options.open(path)?))
 }
 
 #[cfg(feature = "sqlite")]
-pub(super) fn sqlite(mut dsn: Dsn<'_>, clock: &Arc<dyn Clock>) -> Result<SharedStore> {
+pub(super) fn sqlite(mut dsn: Dsn<'_>, builder: &SessionsBuilder) -> Result<SharedStore> {
     use crate::store::sqlite::SqliteStore;
-    let mut options = SqliteStore::options().clock(Arc::clone(clock));
+    let mut options = SqliteStore::options().clock(builder.clock_of_store());
     if let Some(durability) = durability(&mut dsn) {
         options = options.durability(durability);
     }
     let path = path_on_disk(&mut dsn);
     dsn.finish("sqlite:PATH?durability=process|fsync")?;
-    Ok(SharedStore::new(options.open(path)?))
+    Ok(builder.shared(options.open(path)?))
 }
 
 /// Takes the path, which a driver on disk needs.

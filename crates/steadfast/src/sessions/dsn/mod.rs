@@ -6,13 +6,15 @@
 mod address;
 mod embedded;
 mod parse;
-
-use std::sync::Arc;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
 
 use crate::error::{Error, Result};
 use crate::store::SharedStore;
-use crate::time::Clock;
 
+use super::SessionsBuilder;
 use parse::{Dsn, invalid};
 
 /// Drivers that other versions or other features of this library bring, to tell a missing feature from a
@@ -21,15 +23,23 @@ const ELSEWHERE: [&str; 8] =
     ["files", "sqlite", "redis", "rediss", "postgres", "mysql", "memcached", "cookie"];
 
 /// Opens the store that a connection string names.
-#[expect(clippy::unused_async, reason = "drivers of servers connect; the embedded ones don't wait")]
-pub(super) async fn open(dsn: &str, clock: &Arc<dyn Clock>) -> Result<SharedStore> {
+#[cfg_attr(
+    not(any(feature = "memcached", feature = "mysql", feature = "postgres", feature = "redis")),
+    expect(clippy::unused_async, reason = "drivers of servers connect; the embedded ones don't wait")
+)]
+pub(super) async fn open(dsn: &str, builder: &SessionsBuilder) -> Result<SharedStore> {
     let dsn = Dsn::parse(dsn)?;
     match dsn.driver {
-        "memory" => embedded::memory(dsn, clock),
+        "memory" => embedded::memory(dsn, builder),
         #[cfg(all(unix, feature = "files"))]
-        "files" => embedded::files(dsn, clock),
+        "files" => embedded::files(dsn, builder),
         #[cfg(feature = "sqlite")]
-        "sqlite" => embedded::sqlite(dsn, clock),
+        "sqlite" => embedded::sqlite(dsn, builder),
+        #[cfg(feature = "redis")]
+        "redis" | "rediss" | "redis+unix" | "redis+sentinel" | "rediss+sentinel" | "redis+cluster"
+        | "rediss+cluster" => redis::redis(dsn, builder).await,
+        #[cfg(feature = "postgres")]
+        "postgres" | "postgresql" => postgres::postgres(dsn, builder).await,
         other => Err(unknown(other)),
     }
 }
@@ -63,12 +73,11 @@ fn unknown(driver: &str) -> Error {
 mod tests {
     use super::*;
     use crate::error::ErrorKind;
-    use crate::time::SystemClock;
 
     #[track_caller]
     fn check(dsn: &str, says: &str) {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let opening = std::pin::pin!(open(dsn, &clock));
+        let builder = SessionsBuilder::default();
+        let opening = std::pin::pin!(open(dsn, &builder));
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         let std::task::Poll::Ready(opened) = std::future::Future::poll(opening, &mut context) else {
             panic!("what is wrong with a string is told without waiting for a server");
@@ -83,7 +92,10 @@ mod tests {
         check("", "begins with a driver and a colon");
         check("writable/sessions", "begins with a driver and a colon");
         check("file:x", "there is no driver `file`");
+        #[cfg(not(feature = "redis"))]
         check("redis+sentinel://h", "not part of this build");
+        #[cfg(feature = "redis")]
+        check("redis+sentinel://h", "the name of the master follows the hosts");
         check("memory:x", "nothing follows the colon");
         check("memory:?durability=fsync", "there is no option `durability`");
     }

@@ -6,6 +6,8 @@ use std::fmt::Display;
 use std::{str::FromStr, time::Duration};
 
 use crate::error::{Error, ErrorKind, Result};
+#[cfg(any(feature = "postgres", feature = "memcached"))]
+use crate::store::Tls;
 
 /// A connection string, taken apart: `driver:path?option=value&option=value`.
 pub(super) struct Dsn<'a> {
@@ -96,6 +98,21 @@ impl Dsn<'_> {
             self.fault(format!("`{name}` is a time, as in 500ms or 2s"));
         }
         parsed
+    }
+
+    /// Takes `tls=true|false` and `tls-ca=FILE`.
+    #[cfg(any(feature = "postgres", feature = "memcached"))]
+    pub(super) fn take_tls(&mut self) -> Tls {
+        let on = self.choice("tls", &[("true", true), ("false", false)]);
+        match self.text("tls-ca") {
+            Some(_) if on == Some(false) => {
+                self.fault("`tls-ca` does not go with `tls=false`");
+                Tls::Off
+            }
+            Some(file) => Tls::PrivateCa(file.into()),
+            None if on == Some(true) => Tls::PublicCa,
+            None => Tls::Off,
+        }
     }
 
     /// Takes an option that may hold any text, written with percent signs where it must be.

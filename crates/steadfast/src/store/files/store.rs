@@ -158,6 +158,10 @@ impl Store for FilesStore {
         DRIVER
     }
 
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     async fn now(&self) -> Result<Timestamp> {
         Ok(self.0.files.clock.now())
     }

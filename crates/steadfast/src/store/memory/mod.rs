@@ -164,6 +164,10 @@ impl Store for MemoryStore {
         "memory"
     }
 
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     async fn now(&self) -> Result<Timestamp> {
         Ok(self.0.clock.now())
     }

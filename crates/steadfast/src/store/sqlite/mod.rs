@@ -18,7 +18,6 @@ mod schema;
 mod store;
 #[cfg(test)]
 mod tests;
-mod waits;
 mod writer;
 mod writes;
 

@@ -12,10 +12,10 @@ use super::config::SqliteOptions;
 use super::db::Db;
 use super::error::{DRIVER, failed};
 use super::job::{IfDropped, Jobs, call};
-use super::waits::{Ticket, Waits};
-use super::writer::{Counters, jittered};
+use super::writer::Counters;
 use super::{file, readers, writer, writes};
 use crate::error::{ErrorKind, Result};
+use crate::store::waits::{Ticket, Waits, jittered};
 use crate::store::{
     Acquired, Created, Deleted, Lease, LeaseEnd, LeaseToken, Listed, Loaded, Predecessor, Record, Renewed,
     Replaced, Store, StoreKey, Touched, Updated, UserKey, Version,
@@ -156,6 +156,10 @@ impl SqliteStore {
 impl Store for SqliteStore {
     fn driver(&self) -> &'static str {
         DRIVER
+    }
+
+    fn is_remote(&self) -> bool {
+        false
     }
 
     async fn now(&self) -> Result<Timestamp> {

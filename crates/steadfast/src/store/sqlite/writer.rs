@@ -9,7 +9,7 @@ use super::db::Db;
 use super::file::is_busy;
 use super::job::{Job, Jobs};
 use super::queue::CloseOnDrop;
-use crate::random;
+use crate::store::waits::jittered;
 
 /// Most calls in one transaction, so that other processes get the lock in between.
 const GROUP: usize = 256;
@@ -107,10 +107,4 @@ impl Writer<'_> {
 fn fail_all(jobs: impl IntoIterator<Item = Box<dyn Job>>, error: rusqlite::Error) {
     let error = Arc::new(error);
     jobs.into_iter().for_each(|job| job.fail(Arc::clone(&error)));
-}
-
-/// Returns between half of a pause and all of it, so that two who wait do not meet again and again.
-pub(super) fn jittered(pause: Duration) -> Duration {
-    let half = pause / 2;
-    half + half.mul_f64((random::unique() >> 32) as f64 / f64::from(u32::MAX))
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use steadfast::store::files::FilesStore;
-use steadfast::store::{Acquired, Deleted, Lease, LeaseToken, Store, Touched, Updated};
+use steadfast::store::{Acquired, Lease, LeaseToken, Store, Touched, Updated};
 use steadfast::testing::ManualClock;
 
 use super::fixture::{self, LATER, key, number, numbered};

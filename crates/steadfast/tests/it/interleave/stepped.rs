@@ -164,6 +164,10 @@ impl Store for SteppedStore {
         self.store.driver()
     }
 
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     async fn now(&self) -> Result<Timestamp> {
         self.store.now().await
     }
@@ -218,7 +222,7 @@ impl Store for SteppedStore {
     }
 
     async fn delete(&self, key: &StoreKey, seen: Option<Version>) -> Result<Deleted> {
-        self.write(self.store.delete(key, None)).await
+        self.write(self.store.delete(key, seen)).await
     }
 
     async fn set_aside(&self, key: &StoreKey) -> Result<()> {

@@ -108,6 +108,10 @@ impl Store for Flawed {
         "flawed"
     }
 
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     async fn now(&self) -> Result<Timestamp> {
         self.store.now().await
     }
@@ -242,7 +246,7 @@ impl Store for Flawed {
             return Ok(Deleted::Gone);
         }
         let seen = seen.filter(|_| !self.has(Flaw::DeleteIgnoresTheVersion));
-        self.store.delete(key, None).await
+        self.store.delete(key, seen).await
     }
 
     async fn set_aside(&self, key: &StoreKey) -> Result<()> {

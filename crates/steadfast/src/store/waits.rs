@@ -1,17 +1,20 @@
-//! Waking those who wait for a lease that a call of the same store ends.
+//! Waking those who wait for a lease that a call of the same store ends, for drivers without locks that
+//! wake by themselves.
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::store::StoreKey;
+use super::StoreKey;
+use super::by_key::ByKey;
+use crate::random;
 
-/// Who waits for which lease, in this process. Other processes' releases are found by looking.
+/// Who waits for which lease, in this process.
 #[derive(Default)]
 pub(super) struct Waits {
-    by_key: Mutex<HashMap<StoreKey, Arc<Notify>>>,
+    by_key: Mutex<ByKey<Arc<Notify>>>,
 }
 
 impl Waits {
@@ -30,7 +33,13 @@ impl Waits {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<StoreKey, Arc<Notify>>> {
+    /// Wakes one waiter of each lease: what would have woken them may have been missed.
+    #[cfg(feature = "postgres")]
+    pub(super) fn wake_all(&self) {
+        self.lock().values().for_each(|released| released.notify_one());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, ByKey<Arc<Notify>>> {
         self.by_key.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -63,6 +72,12 @@ impl Drop for Ticket<'_> {
             by_key.remove(&self.key);
         }
     }
+}
+
+/// Returns between half of a pause and all of it, so that two who wait do not meet again and again.
+pub(super) fn jittered(pause: Duration) -> Duration {
+    let half = pause / 2;
+    half + half.mul_f64((random::unique() >> 32) as f64 / f64::from(u32::MAX))
 }
 
 #[cfg(test)]

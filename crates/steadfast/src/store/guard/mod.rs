@@ -1,0 +1,301 @@
+//! Guards a store across a network: a deadline for each call, a second try where that is safe, and a
+//! circuit breaker, so that a store that is gone costs milliseconds.
+//!
+//! # What is tried again
+//!
+//! A call that failed may still arrive, even after the next one. Repeated is only what does no harm then:
+//!
+//! | call | why it may be repeated |
+//! |---|---|
+//! | `now`, `load`, `of_user`, `count`, `page` | they change nothing |
+//! | `acquire`, `renew`, `release` | a token is the caller's own, so doing it twice is doing it once |
+//! | `touch` | a deadline is set, not moved by a distance |
+//! | `update`, `delete` over a version | the version is gone once the first has arrived; whether it was the first that wrote is told by the version that the writer chose |
+//! | `delete` whatever the version | a key is never used for another session |
+//!
+//! Not repeated: `create` (a late first one would bring back a session that was created by the second and
+//! ended since; instead it is looked up whether it arrived), `replace`, `set_aside`, `settle`, `purge`.
+
+mod breaker;
+
+use std::fmt;
+use std::future::Future;
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::{
+    Acquired, Coverage, Created, Deleted, Found, Lease, LeaseEnd, LeaseToken, Listed, Loaded, Predecessor,
+    Record, Renewed, Replaced, Store, StoreKey, Touched, Updated, UserKey, Version,
+};
+use crate::error::{Error, ErrorKind, Result};
+use crate::events::{Anomaly, EventKind, Observer};
+use crate::random;
+use crate::time::Timestamp;
+
+use breaker::{Breakers, Change};
+
+/// The pause before a second try, at least; at most twice this.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// The length of a wait for a lease beyond which the driver's own bound has failed.
+const WAIT_MARGIN: Duration = Duration::from_secs(1);
+
+/// What calls to a store across a network may cost.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// How long a call may take, its second try included.
+    pub(crate) deadline: Duration,
+    /// How many slow failures in a row open the circuit; zero for never.
+    pub(crate) break_after: u32,
+    /// How long calls then fail at once.
+    pub(crate) break_pause: Duration,
+}
+
+/// A store whose calls end in time.
+pub(crate) struct Guarded<S> {
+    store: S,
+    limits: Limits,
+    breakers: Breakers,
+    observer: Observer,
+}
+
+/// Where and until when a call is tried.
+#[derive(Clone, Copy)]
+struct Call {
+    /// As metrics call it.
+    op: &'static str,
+    /// The breaker in charge: none for calls that concern no single record.
+    domain: Option<usize>,
+    until: Instant,
+}
+
+impl<S: Store> Guarded<S> {
+    pub(crate) fn new(store: S, limits: Limits, observer: Observer) -> Self {
+        let breakers = Breakers::new(limits.break_after, limits.break_pause);
+        Self { store, limits, breakers, observer }
+    }
+
+    /// Begins a call that concerns one record.
+    fn on(&self, op: &'static str, key: &StoreKey) -> Call {
+        Call { domain: Some(self.store.fault_domain(key)), ..self.overall(op) }
+    }
+
+    /// Begins a call that concerns no single record.
+    fn overall(&self, op: &'static str) -> Call {
+        Call { op, domain: None, until: Instant::now() + self.limits.deadline }
+    }
+
+    /// Calls the store once.
+    async fn once<T>(&self, call: Call, answer: impl Future<Output = Result<T>>) -> Result<T> {
+        let breaker = call.domain.map(|domain| self.breakers.of(domain));
+        let pass =
+            breaker.map(|breaker| breaker.enter().ok_or_else(|| self.circuit_is_open())).transpose()?;
+        let began = Instant::now();
+        let answer = timeout_at(call.until, answer).await.unwrap_or_else(|_| Err(self.too_late()));
+        let took = began.elapsed();
+        let failed = answer.as_ref().err().is_some_and(is_outage);
+        self.observer.called(call.op, took, failed);
+        match pass.and_then(|pass| pass.settle(failed, took)) {
+            Some(Change::Opened) => self.observer.alarm(Anomaly::CircuitOpened, None),
+            Some(Change::Closed) => self.observer.tell_many(EventKind::CircuitClosed, 1),
+            None => {}
+        }
+        answer
+    }
+
+    /// Calls the store, and once more if it did not answer.
+    async fn twice<T, F>(&self, call: Call, ask: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        match self.once(call, ask()).await {
+            Err(error) if self.may_try_again(call, &error).await => self.once(call, ask()).await,
+            answer => answer,
+        }
+    }
+
+    /// Waits for the second try, if there is time for one.
+    async fn may_try_again(&self, call: Call, error: &Error) -> bool {
+        let pause = PAUSE + PAUSE.mul_f64(jitter());
+        let is_open = call.domain.is_some_and(|domain| self.breakers.of(domain).is_open());
+        if is_open || !is_outage(error) || Instant::now() + 2 * pause > call.until {
+            return false;
+        }
+        sleep(pause).await;
+        true
+    }
+
+    /// Reports whether a record is the one that a write of unknown effect was to store.
+    async fn has_arrived(&self, call: Call, key: &StoreKey, version: Version) -> Result<bool> {
+        let loaded = self.once(call, self.store.load(key)).await?;
+        Ok(matches!(loaded, Loaded::Found(Found { record, .. }) if record.version == version))
+    }
+
+    fn too_late(&self) -> Error {
+        let message = "the store did not answer within `store_deadline`; look at its load and the network";
+        Error::new(ErrorKind::TimedOut, message).in_driver(self.store.driver())
+    }
+
+    fn circuit_is_open(&self) -> Error {
+        let message = "the store did not answer several times in a row, so it is not asked for a moment";
+        Error::new(ErrorKind::Unavailable, message).in_driver(self.store.driver())
+    }
+}
+
+impl<S: Store> Store for Guarded<S> {
+    fn driver(&self) -> &'static str {
+        self.store.driver()
+    }
+
+    fn coverage(&self) -> Coverage {
+        self.store.coverage()
+    }
+
+    fn is_remote(&self) -> bool {
+        self.store.is_remote()
+    }
+
+    fn fault_domain(&self, key: &StoreKey) -> usize {
+        self.store.fault_domain(key)
+    }
+
+    async fn now(&self) -> Result<Timestamp> {
+        self.twice(self.overall("now"), || self.store.now()).await
+    }
+
+    async fn settle(&self, key: &StoreKey) -> Result<()> {
+        self.once(self.on("settle", key), self.store.settle(key)).await
+    }
+
+    async fn load(&self, key: &StoreKey) -> Result<Loaded> {
+        self.twice(self.on("load", key), || self.store.load(key)).await
+    }
+
+    async fn acquire(&self, key: &StoreKey, lease: Lease) -> Result<Acquired> {
+        self.twice(self.on("acquire", key), || self.store.acquire(key, lease)).await
+    }
+
+    async fn create(&self, key: &StoreKey, record: &Record) -> Result<Created> {
+        let call = self.on("create", key);
+        match self.once(call, self.store.create(key, record)).await {
+            Err(error) if self.may_try_again(call, &error).await => {
+                match self.has_arrived(call, key, record.version).await {
+                    Ok(true) => Ok(Created::Stored),
+                    Ok(false) | Err(_) => Err(error),
+                }
+            }
+            answer => answer,
+        }
+    }
+
+    async fn update(
+        &self,
+        key: &StoreKey,
+        seen: Version,
+        record: &Record,
+        lease: LeaseEnd,
+    ) -> Result<Updated> {
+        let call = self.on("update", key);
+        let error = match self.once(call, self.store.update(key, seen, record, lease)).await {
+            Err(error) if self.may_try_again(call, &error).await => error,
+            answer => return answer,
+        };
+        match self.once(call, self.store.update(key, seen, record, lease)).await? {
+            Updated::Stale if self.has_arrived(call, key, record.version).await? => Ok(Updated::Stored),
+            // Somebody wrote after this write, or instead of it: nobody can tell.
+            Updated::Stale => Err(error),
+            answer => Ok(answer),
+        }
+    }
+
+    async fn replace(
+        &self,
+        old: &StoreKey,
+        seen: Version,
+        predecessor: Predecessor<'_>,
+        new: &StoreKey,
+        record: &Record,
+    ) -> Result<Replaced> {
+        let replace = self.store.replace(old, seen, predecessor, new, record);
+        self.once(self.on("replace", old), replace).await
+    }
+
+    async fn touch(&self, key: &StoreKey, expires_at: Timestamp) -> Result<Touched> {
+        self.twice(self.on("touch", key), || self.store.touch(key, expires_at)).await
+    }
+
+    async fn renew(&self, key: &StoreKey, lease: Lease) -> Result<Renewed> {
+        self.twice(self.on("renew", key), || self.store.renew(key, lease)).await
+    }
+
+    async fn release(&self, key: &StoreKey, token: LeaseToken) -> Result<()> {
+        self.twice(self.on("release", key), || self.store.release(key, token)).await
+    }
+
+    async fn released(&self, key: &StoreKey, wait: Duration) {
+        // Followed by another acquire in any case.
+        let _ = timeout_at(Instant::now() + wait + WAIT_MARGIN, self.store.released(key, wait)).await;
+    }
+
+    async fn delete(&self, key: &StoreKey, seen: Option<Version>) -> Result<Deleted> {
+        let call = self.on("delete", key);
+        match self.once(call, self.store.delete(key, seen)).await {
+            Err(error) if self.may_try_again(call, &error).await => {
+                match self.once(call, self.store.delete(key, seen)).await? {
+                    // The first one did it, or somebody else: it is gone as asked.
+                    Deleted::Missing => Ok(Deleted::Gone),
+                    deleted => Ok(deleted),
+                }
+            }
+            answer => answer,
+        }
+    }
+
+    async fn set_aside(&self, key: &StoreKey) -> Result<()> {
+        self.once(self.on("set_aside", key), self.store.set_aside(key)).await
+    }
+
+    async fn of_user(
+        &self,
+        user: &UserKey,
+        after: Option<&StoreKey>,
+        limit: NonZeroUsize,
+    ) -> Result<Vec<Listed>> {
+        self.twice(self.overall("of_user"), || self.store.of_user(user, after, limit)).await
+    }
+
+    async fn purge(&self, limit: NonZeroUsize) -> Result<usize> {
+        self.once(self.overall("purge"), self.store.purge(limit)).await
+    }
+
+    async fn count(&self) -> Result<u64> {
+        self.twice(self.overall("count"), || self.store.count()).await
+    }
+
+    async fn page(&self, after: Option<&StoreKey>, limit: NonZeroUsize) -> Result<Vec<Listed>> {
+        self.twice(self.overall("page"), || self.store.page(after, limit)).await
+    }
+}
+
+impl<S: fmt::Debug> fmt::Debug for Guarded<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guarded")
+            .field("store", &self.store)
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reports whether a failure means that the store did not answer, or not in a state to work.
+fn is_outage(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::TimedOut)
+}
+
+/// A number from 0 to 1, so that the nodes of a site do not try again all at once.
+fn jitter() -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "32 bits fit")]
+    let part = (random::unique() >> 32) as f64;
+    part / f64::from(u32::MAX)
+}

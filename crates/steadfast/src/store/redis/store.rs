@@ -1,0 +1,584 @@
+//! The store: calls become commands.
+
+use std::fmt;
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::Bytes;
+use redis::Value;
+
+use super::command::{Names, call, call_on_two};
+use super::conn::Node;
+use super::dial::Dialer;
+use super::error::{DRIVER, Fault, at_start, config_fault};
+use super::link::Link;
+use super::options::{RedisOptions, Servers};
+use super::scan::Scan;
+use super::scripts::{
+    ACQUIRE, CREATE, DELETE, LOAD, RELEASE, RENEW, REPLACE, SET_ASIDE, Script, TOUCH, UPDATE, WATCH, answer,
+};
+use super::settle::Settle;
+use super::waits::{Ticket, Waits};
+use super::{layout, sentinel};
+use crate::error::{Error, Result};
+use crate::random;
+use crate::store::{
+    Acquired, Coverage, Created, Deleted, Found, Lease, LeaseEnd, LeaseToken, Listed, Loaded, Predecessor,
+    Record, Renewed, Replaced, Store, StoreKey, Touched, Updated, UserKey, Version,
+};
+use crate::time::Timestamp;
+
+/// How often a waiter that is told by messages looks all the same: they can get lost.
+const LOOK_WHEN_TOLD: Duration = Duration::from_secs(1);
+
+/// Pauses of a waiter that can't be told: short at first, then longer.
+const FIRST_LOOK: Duration = Duration::from_millis(10);
+const LAST_LOOK: Duration = Duration::from_millis(100);
+
+/// Longest lease, a hundred years: the end of it must be a number that the scripts can count to.
+const LONGEST_LEASE: Duration = Duration::from_secs(100 * 365 * 86_400);
+
+/// How long damaged bytes are kept for an operator to look at.
+const KEEP_ASIDE: Duration = Duration::from_secs(7 * 86_400);
+
+/// Oldest server, for `SET … PXAT` and RESP3.
+const OLDEST: (u32, u32) = (6, 2);
+
+/// Keeps records in Redis or Valkey, for any number of machines.
+///
+/// A clone is another handle to the same connection.
+///
+/// # Cancel safety
+///
+/// A call whose future is dropped happens if it was sent, and does not if it was not.
+///
+/// # Examples
+///
+/// ```no_run
+/// use steadfast::store::redis::{RedisStore, Servers};
+/// use steadfast::store::{Loaded, Store, StoreKey};
+///
+/// # async fn example() -> steadfast::Result<()> {
+/// let store = RedisStore::options().connect(Servers::One("localhost".into(), 6379)).await?;
+/// assert_eq!(store.load(&StoreKey::from_bytes([0; 16])).await?, Loaded::Missing);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct RedisStore {
+    pub(super) shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    pub(super) link: Arc<Link>,
+    pub(super) names: Names,
+    /// Whether records lie on several servers, each user's index on one of them.
+    pub(super) is_cluster: bool,
+    pub(super) settle: Option<Settle>,
+    /// How far the purge has come.
+    pub(super) sweep: tokio::sync::Mutex<Option<Scan>>,
+    waits: Arc<Waits>,
+    /// Where this store is told of leases that have ended.
+    channel: String,
+    evicts: AtomicBool,
+}
+
+impl RedisStore {
+    /// Returns settings to change before [`RedisOptions::connect`].
+    pub fn options() -> RedisOptions {
+        RedisOptions::default()
+    }
+
+    /// Opens the first connection. The settings were checked.
+    pub(super) async fn start(options: RedisOptions, servers: Servers) -> Result<Self> {
+        let waits = Arc::<Waits>::default();
+        let link = |response_timeout| {
+            let (options, servers, waits) = (options.clone(), servers.clone(), Arc::clone(&waits));
+            Link::new(Dialer { options, servers, response_timeout, waits })
+        };
+        let settle = (options.wait_replicas > 0).then(|| {
+            // A link of its own, because nothing is answered behind a `WAIT` until it is over.
+            let link = link(options.wait_timeout + options.response_timeout);
+            Settle::new(link, options.wait_replicas, options.wait_timeout)
+        });
+        let names = Names::new(&options.prefix);
+        let shared = Shared {
+            link: link(options.response_timeout),
+            is_cluster: matches!(servers, Servers::Cluster(_)),
+            settle,
+            sweep: tokio::sync::Mutex::default(),
+            channel: names.channel(random::unique()),
+            names,
+            waits,
+            evicts: AtomicBool::new(false),
+        };
+        let store = Self { shared: Arc::new(shared) };
+        store.inspect().await?;
+        if let Servers::Sentinels(sentinels, name) = servers {
+            let settle = store.shared.settle.as_ref().map(Settle::link);
+            let links = settle.into_iter().chain([&store.shared.link]).map(Arc::downgrade).collect();
+            tokio::spawn(sentinel::listen(options, sentinels, name, links));
+        }
+        Ok(store)
+    }
+
+    /// Connects, and reads what the server says about itself, if it may be asked.
+    async fn inspect(&self) -> Result<()> {
+        self.shared.link.live().await.map_err(at_start)?;
+        // A call that a session needs: a missing right is reported here, not by the first visitor.
+        let probe = call(&LOAD, self.shared.names.record(&StoreKey::from_bytes([0; 16])), 0);
+        self.call(&LOAD, &probe).await.map_err(at_start)?;
+        let mut live = self.shared.link.live().await.map_err(at_start)?.conn.clone();
+        let Ok(info) = live.send_to(&redis::cmd("INFO"), &Node::Only).await else { return Ok(()) };
+        let info = match &info {
+            Value::BulkString(text) => String::from_utf8_lossy(text),
+            Value::VerbatimString { text, .. } => text.into(),
+            _ => return Ok(()),
+        };
+        let fact = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        let mut version =
+            fact("redis_version").unwrap_or("7.0").split('.').map(|part| part.parse().unwrap_or(0));
+        if (version.next().unwrap_or(0), version.next().unwrap_or(0)) < OLDEST {
+            return Err(config_fault("the server is too old: Redis 6.2 or later, or Valkey, is needed"));
+        }
+        let policy = fact("maxmemory_policy").unwrap_or("noeviction").trim();
+        if policy != "noeviction" {
+            self.shared.evicts.store(true, Ordering::Relaxed);
+            #[cfg(feature = "tracing")]
+            tracing::warn!(
+                driver = DRIVER,
+                policy,
+                "the server may evict sessions when its memory is full: set maxmemory-policy to noeviction"
+            );
+        }
+        Ok(())
+    }
+
+    /// Calls a script.
+    pub(super) async fn call(&self, script: &Script, cmd: &redis::Cmd) -> Result<Value, Fault> {
+        self.shared.link.call(script, cmd).await
+    }
+
+    /// Calls a script that answers with a number.
+    async fn ask(&self, script: &Script, cmd: &redis::Cmd) -> Result<i64, Fault> {
+        match self.call(script, cmd).await? {
+            Value::Int(damage) if damage < -1 - i64::from(layout::FORMAT) => Err(Fault::NewerFormat),
+            Value::Int(damage) if damage < 0 => Err(Fault::Damaged),
+            Value::Int(answer) => Ok(answer),
+            _ => Err(Fault::Nonsense),
+        }
+    }
+
+    /// Tells scripts where the indexes of users are: on the same server, or not.
+    fn index(&self) -> &str {
+        if self.shared.is_cluster { "" } else { self.shared.names.users() }
+    }
+
+    /// Adds a record to the index of its user, which is on another server.
+    async fn list(&self, key: &StoreKey, user: Option<&UserKey>) -> Result<(), Fault> {
+        let Some(user) = user else { return Ok(()) };
+        let mut cmd = redis::cmd("ZADD");
+        cmd.arg(self.shared.names.user(user)).arg(0).arg(key.to_hex());
+        self.shared.link.send(&cmd).await.map(drop)
+    }
+
+    /// Writes over a version, and lists the record first if its user is new and in an index elsewhere.
+    async fn write(
+        &self,
+        key: &StoreKey,
+        seen: Version,
+        record: &Record,
+        lease: Ending,
+    ) -> Result<Updated, Fault> {
+        let mut index = self.index();
+        loop {
+            let mut cmd = call(&UPDATE, self.shared.names.record(key), record.payload.len());
+            cmd.arg(index).arg(&seen.as_u64().to_be_bytes()).arg(Stored(record));
+            cmd.arg(layout::drop_at(record.expires_at));
+            match lease {
+                Ending::None => cmd.arg("").arg(""),
+                Ending::Anybodys => cmd.arg("*").arg(""),
+                Ending::Release(token) => cmd.arg(&token.as_u64().to_be_bytes()).arg(""),
+                Ending::Renew(Lease { token, ttl }) => {
+                    cmd.arg(&token.as_u64().to_be_bytes()).arg(micros(ttl))
+                }
+            };
+            match self.ask(&UPDATE, &cmd).await? {
+                answer::DONE => return Ok(Updated::Stored),
+                answer::STALE => return Ok(Updated::Stale),
+                answer::MISSING => return Ok(Updated::Missing),
+                answer::UNLISTED => self.list(key, record.user.as_ref()).await?,
+                _ => return Err(Fault::Nonsense),
+            }
+            index = "-";
+        }
+    }
+
+    /// Creates a record that no index of its server lists.
+    async fn create_unlisted(&self, key: &StoreKey, record: &Record) -> Result<Created, Fault> {
+        let mut cmd = redis::Cmd::with_capacity(6, 256 + record.payload.len());
+        cmd.arg("SET").arg(self.shared.names.record(key)).arg(Stored(record));
+        cmd.arg("NX").arg("PXAT").arg(layout::drop_at(record.expires_at));
+        match self.shared.link.send(&cmd).await? {
+            Value::Okay => Ok(Created::Stored),
+            Value::Nil => Ok(Created::IdTaken),
+            _ => Err(Fault::Nonsense),
+        }
+    }
+
+    /// Replaces a record by one on another server: the new one comes first, and goes again if the old one
+    /// is not as it was seen.
+    async fn replace_apart(
+        &self,
+        old: &StoreKey,
+        seen: Version,
+        predecessor: &Predecessor<'_>,
+        new: &StoreKey,
+        record: &Record,
+    ) -> Result<Replaced, Fault> {
+        if self.create_unlisted(new, record).await? == Created::IdTaken {
+            return Ok(Replaced::IdTaken);
+        }
+        let listed = self.list(new, record.user.as_ref());
+        let written = async {
+            Ok(match predecessor {
+                Predecessor::Update(frozen) => match self.write(old, seen, frozen, Ending::Anybodys).await? {
+                    Updated::Stored => Replaced::Stored,
+                    Updated::Stale => Replaced::Stale,
+                    Updated::Missing => Replaced::Missing,
+                },
+                Predecessor::Delete => match self.remove(old, Some(seen)).await? {
+                    Deleted::Gone => Replaced::Stored,
+                    Deleted::Stale => Replaced::Stale,
+                    Deleted::Missing => Replaced::Missing,
+                },
+            })
+        };
+        let (listed, written) = tokio::join!(listed, written);
+        let replaced = written?;
+        if replaced == Replaced::Stored {
+            listed?;
+        } else {
+            // Gone by now or not, nobody knows its key.
+            let _ = self.remove(new, Some(record.version)).await?;
+        }
+        Ok(replaced)
+    }
+
+    async fn replace_together(
+        &self,
+        old: &StoreKey,
+        seen: Version,
+        predecessor: &Predecessor<'_>,
+        new: &StoreKey,
+        record: &Record,
+    ) -> Result<Replaced, Fault> {
+        let frozen = match predecessor {
+            Predecessor::Delete => None,
+            Predecessor::Update(frozen) => Some(*frozen),
+        };
+        let payload = record.payload.len() + frozen.map_or(0, |frozen| frozen.payload.len());
+        let (old, new) = (self.shared.names.record(old), self.shared.names.record(new));
+        let mut cmd = call_on_two(&REPLACE, old, new, payload);
+        cmd.arg(self.index()).arg(&seen.as_u64().to_be_bytes());
+        cmd.arg(Stored(record)).arg(layout::drop_at(record.expires_at));
+        match frozen {
+            Some(frozen) => cmd.arg(Stored(frozen)).arg(layout::drop_at(frozen.expires_at)),
+            None => cmd.arg("").arg(""),
+        };
+        match self.ask(&REPLACE, &cmd).await? {
+            answer::DONE => Ok(Replaced::Stored),
+            answer::STALE => Ok(Replaced::Stale),
+            answer::MISSING => Ok(Replaced::Missing),
+            answer::TAKEN => Ok(Replaced::IdTaken),
+            _ => Err(Fault::Nonsense),
+        }
+    }
+
+    pub(super) async fn remove(&self, key: &StoreKey, seen: Option<Version>) -> Result<Deleted, Fault> {
+        let mut cmd = call(&DELETE, self.shared.names.record(key), 0);
+        cmd.arg(self.index());
+        match seen {
+            Some(seen) => cmd.arg(&seen.as_u64().to_be_bytes()),
+            None => cmd.arg(""),
+        };
+        match self.ask(&DELETE, &cmd).await? {
+            answer::DONE => Ok(Deleted::Gone),
+            answer::STALE => Ok(Deleted::Stale),
+            answer::MISSING => Ok(Deleted::Missing),
+            _ => Err(Fault::Nonsense),
+        }
+    }
+
+    /// Returns when the lease has ended, or nobody can say.
+    async fn lease_is_free(&self, key: &StoreKey, ticket: &Ticket<'_>) {
+        let mut pause = FIRST_LOOK;
+        loop {
+            let mut ended = std::pin::pin!(ticket.ended());
+            // Before the server is asked: word of a lease that ends meanwhile is not missed.
+            ended.as_mut().enable();
+            let (left, told) = self.watch(key).await;
+            let Some(left) = left.filter(|left| !left.is_zero()) else { return };
+            if !told {
+                pause = LAST_LOOK.min(pause * 2);
+            }
+            let look = if told { LOOK_WHEN_TOLD } else { pause };
+            if tokio::time::timeout(look.min(left), ended).await.is_ok() && told {
+                return;
+            }
+        }
+    }
+
+    /// Asks how long a lease lasts, and to be told when it ends; returns both answers.
+    ///
+    /// An error is left to the call that follows, after a pause, so that nobody goes round in circles.
+    async fn watch(&self, key: &StoreKey) -> (Option<Duration>, bool) {
+        let told = match self.shared.link.live().await {
+            Ok(live) => live.subscribe(&self.shared.channel).await.is_ok(),
+            Err(_) => false,
+        };
+        let mut cmd = call(&WATCH, self.shared.names.record(key), 0);
+        cmd.arg(if told { &self.shared.channel } else { "" });
+        match self.ask(&WATCH, &cmd).await {
+            Ok(left) => (Some(Duration::from_micros(left.unsigned_abs())), told),
+            Err(_) => {
+                tokio::time::sleep(FIRST_LOOK).await;
+                (None, told)
+            }
+        }
+    }
+}
+
+impl Store for RedisStore {
+    fn driver(&self) -> &'static str {
+        DRIVER
+    }
+
+    fn coverage(&self) -> Coverage {
+        if self.shared.evicts.load(Ordering::Relaxed) { Coverage::BestEffort } else { Coverage::Complete }
+    }
+
+    async fn now(&self) -> Result<Timestamp> {
+        let live = self.shared.link.live().await?;
+        let answer = live.conn.clone().send_to(&redis::cmd("TIME"), &Node::Only).await;
+        self.shared.link.note(&live, answer.as_ref().err());
+        let (seconds, micros): (u64, u64) =
+            redis::from_redis_value(answer?).map_err(|_| Error::from(Fault::Nonsense))?;
+        Ok(Timestamp::from_micros(seconds * 1_000_000 + micros))
+    }
+
+    async fn settle(&self, key: &StoreKey) -> Result<()> {
+        let Some(settle) = &self.shared.settle else { return Ok(()) };
+        Ok(settle.settle(key, self.shared.names.record(key)).await?)
+    }
+
+    async fn load(&self, key: &StoreKey) -> Result<Loaded> {
+        let cmd = call(&LOAD, self.shared.names.record(key), 0);
+        Ok(match self.call(&LOAD, &cmd).await? {
+            Value::BulkString(found) => Loaded::Found(found_in(found)?),
+            Value::Int(answer::MISSING) => Loaded::Missing,
+            _ => return Err(Fault::Nonsense.into()),
+        })
+    }
+
+    async fn acquire(&self, key: &StoreKey, lease: Lease) -> Result<Acquired> {
+        let mut cmd = call(&ACQUIRE, self.shared.names.record(key), 0);
+        cmd.arg(&lease.token.as_u64().to_be_bytes()).arg(micros(lease.ttl));
+        Ok(match self.call(&ACQUIRE, &cmd).await? {
+            Value::BulkString(found) => Acquired::Held(found_in(found)?),
+            Value::Int(answer::MISSING) => Acquired::Missing,
+            Value::Int(answer::BUSY) => Acquired::Busy,
+            _ => return Err(Fault::Nonsense.into()),
+        })
+    }
+
+    async fn create(&self, key: &StoreKey, record: &Record) -> Result<Created> {
+        if self.shared.is_cluster || record.user.is_none() {
+            let created = self.create_unlisted(key, record).await?;
+            if created == Created::Stored {
+                // Nobody has been told of the key yet, so it is early enough.
+                self.list(key, record.user.as_ref()).await?;
+            }
+            return Ok(created);
+        }
+        let mut cmd = call(&CREATE, self.shared.names.record(key), record.payload.len());
+        cmd.arg(self.index()).arg(Stored(record)).arg(layout::drop_at(record.expires_at));
+        match self.ask(&CREATE, &cmd).await? {
+            answer::DONE => Ok(Created::Stored),
+            answer::TAKEN => Ok(Created::IdTaken),
+            _ => Err(Fault::Nonsense.into()),
+        }
+    }
+
+    async fn update(
+        &self,
+        key: &StoreKey,
+        seen: Version,
+        record: &Record,
+        lease: LeaseEnd,
+    ) -> Result<Updated> {
+        let lease = match lease {
+            LeaseEnd::None => Ending::None,
+            LeaseEnd::Release(token) => Ending::Release(token),
+            LeaseEnd::Renew(lease) => Ending::Renew(lease),
+        };
+        let updated = self.write(key, seen, record, lease).await?;
+        if updated == Updated::Stored {
+            self.written(key, Some(record.version));
+        }
+        Ok(updated)
+    }
+
+    async fn replace(
+        &self,
+        old: &StoreKey,
+        seen: Version,
+        predecessor: Predecessor<'_>,
+        new: &StoreKey,
+        record: &Record,
+    ) -> Result<Replaced> {
+        let replaced = if self.shared.is_cluster {
+            self.replace_apart(old, seen, &predecessor, new, record).await?
+        } else {
+            self.replace_together(old, seen, &predecessor, new, record).await?
+        };
+        if replaced == Replaced::Stored {
+            self.written(new, Some(record.version));
+            self.written(
+                old,
+                match predecessor {
+                    Predecessor::Delete => None,
+                    Predecessor::Update(frozen) => Some(frozen.version),
+                },
+            );
+        }
+        Ok(replaced)
+    }
+
+    async fn touch(&self, key: &StoreKey, expires_at: Timestamp) -> Result<Touched> {
+        let mut cmd = call(&TOUCH, self.shared.names.record(key), 0);
+        cmd.arg(&expires_at.as_micros().to_be_bytes()).arg(layout::drop_at(expires_at));
+        match self.ask(&TOUCH, &cmd).await? {
+            answer::DONE => Ok(Touched::Moved),
+            answer::MISSING => Ok(Touched::Missing),
+            _ => Err(Fault::Nonsense.into()),
+        }
+    }
+
+    async fn renew(&self, key: &StoreKey, lease: Lease) -> Result<Renewed> {
+        let mut cmd = call(&RENEW, self.shared.names.record(key), 0);
+        cmd.arg(&lease.token.as_u64().to_be_bytes()).arg(micros(lease.ttl));
+        match self.ask(&RENEW, &cmd).await? {
+            answer::DONE => Ok(Renewed::Extended),
+            answer::LOST | answer::MISSING => Ok(Renewed::Lost),
+            _ => Err(Fault::Nonsense.into()),
+        }
+    }
+
+    async fn release(&self, key: &StoreKey, token: LeaseToken) -> Result<()> {
+        let mut cmd = call(&RELEASE, self.shared.names.record(key), 0);
+        cmd.arg(&token.as_u64().to_be_bytes());
+        self.ask(&RELEASE, &cmd).await?;
+        Ok(())
+    }
+
+    async fn released(&self, key: &StoreKey, wait: Duration) {
+        let ticket = self.shared.waits.join(*key);
+        // Both ends of the wait are followed by another acquire.
+        let _ = tokio::time::timeout(wait, self.lease_is_free(key, &ticket)).await;
+    }
+
+    async fn delete(&self, key: &StoreKey, seen: Option<Version>) -> Result<Deleted> {
+        let deleted = self.remove(key, seen).await?;
+        if deleted == Deleted::Gone {
+            self.written(key, None);
+        }
+        Ok(deleted)
+    }
+
+    async fn set_aside(&self, key: &StoreKey) -> Result<()> {
+        let mut cmd = call(&SET_ASIDE, self.shared.names.record(key), 0);
+        cmd.arg(KEEP_ASIDE.as_secs() * 1_000);
+        self.ask(&SET_ASIDE, &cmd).await?;
+        Ok(())
+    }
+
+    async fn of_user(
+        &self,
+        user: &UserKey,
+        after: Option<&StoreKey>,
+        limit: NonZeroUsize,
+    ) -> Result<Vec<Listed>> {
+        Ok(self.list_of_user(user, after, limit).await?)
+    }
+
+    /// Removes entries of indexes whose records are gone. Records go by themselves, so it returns zero.
+    async fn purge(&self, limit: NonZeroUsize) -> Result<usize> {
+        self.sweep(limit).await?;
+        Ok(0)
+    }
+
+    async fn count(&self) -> Result<u64> {
+        Ok(self.count_all().await?)
+    }
+
+    async fn page(&self, after: Option<&StoreKey>, limit: NonZeroUsize) -> Result<Vec<Listed>> {
+        Ok(self.list_all(after, limit).await?)
+    }
+}
+
+impl RedisStore {
+    /// Notes what an acknowledged write left under a key, for `settle`.
+    fn written(&self, key: &StoreKey, version: Option<Version>) {
+        if let Some(settle) = &self.shared.settle {
+            settle.note(key, version);
+        }
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Shared { link, names, is_cluster, settle, sweep: _, waits, channel: _, evicts } = &*self.shared;
+        f.debug_struct("RedisStore")
+            .field("link", link)
+            .field("names", names)
+            .field("is_cluster", is_cluster)
+            .field("settles", &settle.is_some())
+            .field("waits", waits)
+            .field("evicts", evicts)
+            .finish()
+    }
+}
+
+/// What a write does with the lease of its record.
+#[derive(Clone, Copy)]
+enum Ending {
+    None,
+    Release(LeaseToken),
+    Renew(Lease),
+    /// Ends it whoever holds it.
+    Anybodys,
+}
+
+/// A record as it is stored, written straight into a command.
+struct Stored<'a>(&'a Record);
+
+impl redis::ToRedisArgs for Stored<'_> {
+    fn write_redis_args<W: ?Sized + redis::RedisWrite>(&self, out: &mut W) {
+        // Writing into the memory of a command does not fail.
+        let _ = layout::write(self.0, &mut out.writer_for_next_arg());
+    }
+}
+
+/// Reads what `LOAD` and `ACQUIRE` found: eight bytes of time, and the record.
+fn found_in(answer: Vec<u8>) -> Result<Found, Fault> {
+    let mut answer = Bytes::from(answer);
+    let now = Timestamp::from_micros(layout::number(&answer, 0)?);
+    Ok(Found { record: layout::read(answer.split_off(8))?, now })
+}
+
+fn micros(ttl: Duration) -> u64 {
+    u64::try_from(ttl.min(LONGEST_LEASE).as_micros()).expect("a hundred years of microseconds fit")
+}

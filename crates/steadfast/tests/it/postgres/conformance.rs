@@ -1,0 +1,24 @@
+//! The conformance suite, over two stores that share as little as two machines.
+
+use std::time::Duration;
+
+use steadfast::conformance::{Harness, TestTime, conformance_suite};
+
+use super::fixture::Table;
+
+const TIME: TestTime = TestTime::Real { step: Duration::from_millis(300) };
+
+async fn direct() -> Harness {
+    let table = Table::new().await;
+    Harness::new(table.open().await, table.open().await, TIME).keeping(table)
+}
+
+/// Both through a pooler that gives each statement whichever connection is free.
+async fn through_pgbouncer() -> Harness {
+    let table = Table::new().await;
+    let open = async || table.options_of_the_pooler().open().await.unwrap();
+    Harness::new(open().await, open().await, TIME).keeping(table)
+}
+
+conformance_suite! { mod direct_connections, direct }
+conformance_suite! { mod pgbouncer_in_transaction_mode, through_pgbouncer }

@@ -1,0 +1,22 @@
+//! The conformance suite, over two stores that share nothing but the servers.
+
+use std::time::Duration;
+
+use steadfast::conformance::{Harness, TestTime, conformance_suite};
+use steadfast::store::redis::Servers;
+
+use super::fixture::{cluster, one, own, sentinels};
+
+/// Some twenty cases wait for two of these. Long enough for a machine that runs all other tests meanwhile.
+const STEP: Duration = Duration::from_millis(300);
+
+async fn harness(servers: Servers) -> Harness {
+    let options = own();
+    let first = options.clone().connect(servers.clone()).await.expect("the server is there");
+    let second = options.connect(servers).await.expect("the server is there");
+    Harness::new(first, second, TestTime::Real { step: STEP })
+}
+
+conformance_suite! { mod redis_server, || harness(one()) }
+conformance_suite! { mod redis_cluster, || harness(cluster()) }
+conformance_suite! { mod redis_sentinel, || harness(sentinels()) }

@@ -1,0 +1,5 @@
+//! The `redis` driver: the conformance suite on one server, a cluster and through sentinels; what is counted
+//! by the server; what only a server can do to its clients.
+
+mod conformance;
+mod fixture;
