@@ -113,6 +113,8 @@
 //! | `tower` | | [`SessionLayer`], for anything tower |
 //! | `files` | yes | `store::files`, on Unix |
 //! | `sqlite` | | `store::sqlite`, with the engine |
+//! | `sealed` | | [`KeyRing`]: records sealed at rest |
+//! | `cookie` | | sessions that travel in cookies; includes `sealed` |
 //! | `json` | | JSON as the encoding of values, beside MessagePack |
 //! | `config` | | `Settings` from TOML, the environment and a CodeIgniter `.env` |
 //! | `tracing` | yes | events as log lines |

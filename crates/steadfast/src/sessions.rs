@@ -44,7 +44,7 @@ impl Sessions {
 
     /// Opens the store that a connection string names, with the default [`Policy`](crate::Policy).
     ///
-    /// `memory:`, `files:PATH`, `sqlite:PATH`; the options of each are on its page in `docs/drivers/`.
+    /// `memory:`, `files:PATH`, `sqlite:PATH`, `cookie:`; the options of each are on its page in `docs/drivers/`.
     ///
     /// # Errors
     ///
@@ -101,7 +101,7 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// Whatever the store fails with.
+    /// Whatever the store fails with; [`Unsupported`](crate::ErrorKind::Unsupported) where sessions travel in cookies.
     ///
     /// # Cancel safety
     ///

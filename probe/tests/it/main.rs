@@ -15,6 +15,7 @@ mod flash;
 mod handlers;
 mod limits;
 mod rotation;
+mod sealed;
 mod sign_in;
 mod start_and_stop;
 mod strangers;

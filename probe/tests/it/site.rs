@@ -15,6 +15,8 @@ pub(crate) enum Store {
     Memory,
     Files,
     Sqlite,
+    /// None: each session travels in its cookie.
+    Cookie,
 }
 
 impl Store {
@@ -23,6 +25,7 @@ impl Store {
         match self {
             Self::Memory => "memory:".to_owned(),
             Self::Files => format!("files:{}", dir.join("sessions").display()),
+            Self::Cookie => "cookie:".to_owned(),
             Self::Sqlite => format!("sqlite:{}", dir.join("sessions.db").display()),
         }
     }

@@ -8,6 +8,8 @@
 mod absent;
 #[cfg(feature = "cookie")]
 mod cookies;
+#[cfg(all(feature = "cookie", feature = "fuzzing"))]
+pub(crate) mod fuzzing;
 #[cfg(feature = "cookie")]
 mod no_store;
 #[cfg(feature = "cookie")]
@@ -21,3 +23,8 @@ pub(crate) use cookies::Carrier;
 pub(crate) use no_store::NoStore;
 #[cfg(feature = "cookie")]
 pub(crate) use parts::Crumbs;
+
+/// Compiles the example of the page.
+#[cfg(all(doctest, feature = "cookie"))]
+#[doc = include_str!("../../../../docs/drivers/cookie.md")]
+struct Page;

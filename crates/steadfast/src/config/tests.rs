@@ -42,9 +42,6 @@ const CHANGED: [(&str, &str); 32] = [
     ("lock_wait", "2"),
     ("lease", "0.5"),
     ("lease_max", "250000ms"),
-    ("store_deadline", "1500ms"),
-    ("breaker_failures", "7"),
-    ("breaker_pause", "3s"),
     ("on_server_error", "discard"),
     ("codec", if cfg!(feature = "json") { "json" } else { "messagepack" }),
     ("temp_ttl", "60"),
@@ -62,6 +59,9 @@ const CHANGED: [(&str, &str); 32] = [
     ("same_site", "Strict"),
     ("partitioned", "true"),
     ("dangerous_insecure_cookie", "false"),
+    ("store_deadline", "1500ms"),
+    ("breaker_failures", "7"),
+    ("breaker_pause", "3s"),
     ("node", "web-1"),
 ];
 

@@ -54,7 +54,7 @@ impl Sessions {
     /// # Errors
     ///
     /// Whatever the store fails with. A damaged record is left out; one whose key is missing is an error, as
-    /// the list would lack a session.
+    /// the list would lack a session. [`Unsupported`](ErrorKind::Unsupported) where sessions travel in cookies.
     ///
     /// # Cancel safety
     ///
@@ -104,6 +104,7 @@ impl Sessions {
     /// # Errors
     ///
     /// Whatever the store fails with; some of the sessions may have been ended then. Call it again.
+    /// [`Unsupported`](ErrorKind::Unsupported) where sessions travel in cookies: nobody knows where they are.
     ///
     /// # Cancel safety
     ///
