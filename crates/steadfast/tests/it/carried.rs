@@ -172,20 +172,19 @@ async fn the_absolute_end_comes_however_much_it_is_used() {
 async fn a_remembered_session_outlives_the_browser() {
     let site = Site::new(|p| p);
     let mut visitor = site.visitor_with(|s| s.set("a", 1)).await;
-    visitor.page(|s| s.remember(true)).await;
-    let days = |visitor: &Visitor| max_age(visitor.set_cookie().unwrap()).map(|age| (age + 60) / 86_400);
-    assert_eq!(days(&visitor), Some(90));
+    assert_eq!(days(&visitor.reply(|s| s.remember(true)).await), Some(90));
     visitor.browser.restart();
     site.clock.advance(13 * 24 * 60 * MINUTE);
+    assert_eq!(days(&visitor.reply(a).await), Some(77), "it ends when it would have ended");
     assert_eq!(visitor.page(a).await, Some(1));
-    assert_eq!(days(&visitor), Some(77), "it ends when it would have ended");
-    visitor.page(|s| s.remember(false)).await;
-    assert_eq!(days(&visitor), None);
+    assert_eq!(days(&visitor.reply(|s| s.remember(false)).await), None);
 }
 
-/// For how many seconds a browser keeps a cookie; `None` for as long as it runs.
-fn max_age(set_cookie: &str) -> Option<u64> {
-    set_cookie.split("; ").find_map(|part| part.strip_prefix("Max-Age=")?.parse().ok())
+/// For how many days a browser keeps the cookie of a response; `None` for as long as it runs.
+fn days(reply: &Reply) -> Option<u64> {
+    let set_cookie = reply.set_cookies().next().expect("a cookie was sent");
+    let seconds = set_cookie.split("; ").find_map(|part| part.strip_prefix("Max-Age="))?;
+    Some((seconds.parse::<u64>().unwrap() + 60) / 86_400)
 }
 
 #[tokio::test]
