@@ -5,10 +5,12 @@
 mod app;
 mod ceiling;
 mod counts;
+mod engines;
 mod files;
 mod hand_over;
 mod http;
 mod in_process;
+mod load;
 mod memory;
 mod stats;
 
@@ -29,6 +31,8 @@ struct Cli {
 enum Command {
     /// Processor time per request of a server, beside the same server without sessions.
     Http(http::Options),
+    /// Processor time per request of the probe on network engines, beside the raw calls.
+    Engines(engines::Options),
     /// Instructions and allocations per request, counted by valgrind.
     Counts(counts::Options),
     /// Memory per session of the memory driver.
@@ -40,6 +44,9 @@ enum Command {
     /// The server that `http` measures.
     #[command(hide = true)]
     Serve(http::ServeOptions),
+    /// The server that `engines` compares the probe with.
+    #[command(hide = true)]
+    Ceiling(engines::CeilingOptions),
     /// The requests that `counts` counts.
     #[command(hide = true)]
     Requests(counts::RequestsOptions),
@@ -48,11 +55,13 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Http(options) => http::run(&options),
+        Command::Engines(options) => engines::run(&options),
         Command::Counts(options) => counts::run(&options),
         Command::Memory(options) => memory::run(&options),
         Command::Files(options) => files::run(&options),
         Command::HandOver(options) => hand_over::run(&options),
         Command::Serve(options) => http::serve(&options),
+        Command::Ceiling(options) => engines::serve(&options),
         Command::Requests(options) => counts::requests(&options),
     };
     match done {

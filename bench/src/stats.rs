@@ -11,6 +11,17 @@ pub(crate) struct Estimate {
     pub(crate) high: f64,
 }
 
+impl Estimate {
+    /// Says what the interval lets one say of a bar.
+    pub(crate) fn verdict(&self, bar: f64) -> &'static str {
+        match (self.high <= bar, self.low > bar) {
+            (true, _) => "met",
+            (_, true) => "missed",
+            _ => "undecided",
+        }
+    }
+}
+
 /// Returns the median of measurements, with its bootstrap interval.
 pub(crate) fn estimate(measured: &[f64]) -> Estimate {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);

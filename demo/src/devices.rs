@@ -3,6 +3,7 @@
 use askama::Template;
 use axum::Extension;
 use serde::Deserialize;
+use steadfast::store::Coverage;
 use steadfast::{SessionInfo, Sessions};
 
 use crate::form::{JustAButton, Posted};
@@ -96,10 +97,15 @@ pub(crate) async fn sign_out_others(
     _: Posted<JustAButton>,
 ) -> Answer {
     // When it returns they are dead, and no request of theirs that is still running brings them back.
-    let notice = match sessions.revoke_others(&session).await? {
+    let revoked = sessions.revoke_others(&session).await?;
+    let mut notice = match revoked.ended {
         0 => "There was no other device.".to_owned(),
         1 => "One other device is signed out.".to_owned(),
         n => format!("{n} other devices are signed out."),
     };
+    // A store that may forget who has which session says so, and so do we.
+    if revoked.coverage == Coverage::BestEffort {
+        notice.push_str(" There may be others that the store has forgotten.");
+    }
     redirect_with(&session, &notice, "/devices")
 }

@@ -137,7 +137,7 @@ impl Options {
             Some(path) => Settings::from_toml_file(path).map_err(|e| steadfast::chain(&e).to_string())?,
             None => Settings::default(),
         };
-        let store = self.store.as_deref().or(file.store()).unwrap_or("memory:").to_owned();
+        let store = with_tables(self.store.as_deref().or(file.store()).unwrap_or("memory:"));
         let mut builder = self.apply(file.apply(Policy::builder()));
         if let Some(path) = &self.key_ring {
             let ring = KeyRing::from_file(path).map_err(|e| steadfast::chain(&e).to_string())?;
@@ -194,6 +194,17 @@ impl Options {
             None => builder,
         }
     }
+}
+
+/// Lets a database get its tables: whoever starts the probe wants them, unless the string says otherwise.
+fn with_tables(store: &str) -> String {
+    let has_tables =
+        ["postgres:", "postgresql:", "mysql:", "mariadb:"].iter().any(|it| store.starts_with(it));
+    if !has_tables || store.contains("create=") {
+        return store.to_owned();
+    }
+    let mark = if store.contains('?') { '&' } else { '?' };
+    format!("{store}{mark}create=true")
 }
 
 /// Refuses addresses that others could reach: the routes do whatever they are asked to.

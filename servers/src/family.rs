@@ -6,10 +6,15 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::time::{Duration, Instant};
 
+use rustix::param::clock_ticks_per_second;
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long to wait between two looks at processes that are about to end.
 const POLL: Duration = Duration::from_millis(2);
+
+/// Where the four times of a process are among its fields: its own in user mode and in the kernel, and those
+/// of its children.
+const TIMES: usize = 11;
 
 /// Stops every process below `root`, and `root` itself.
 ///
@@ -58,6 +63,12 @@ pub(crate) fn end(root: u32, with: Signal, patience: Duration) -> bool {
     true
 }
 
+/// Returns the processor time that all processes below `root` have used, and those that they have reaped.
+pub(crate) fn processor_time(root: u32) -> Duration {
+    let ticks: u64 = members(root).into_iter().filter_map(ticks).sum();
+    Duration::from_secs(ticks) / u32::try_from(clock_ticks_per_second()).expect("a hundred or a thousand")
+}
+
 /// Sends a signal. A process that is gone needs none.
 fn signal(id: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(id).ok().and_then(Pid::from_raw) {
@@ -96,9 +107,21 @@ fn is_alive(id: u32) -> bool {
     state(id).is_some_and(|(state, _)| state != 'Z')
 }
 
-/// Returns the state and the parent of a process: the fields behind its name, which is in parentheses.
+/// Returns the state and the parent of a process.
 fn state(id: u32) -> Option<(char, u32)> {
-    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-    let mut fields = stat.rsplit_once(") ")?.1.split(' ');
+    let fields = fields(id)?;
+    let mut fields = fields.split(' ');
     Some((fields.next()?.chars().next()?, fields.next()?.parse().ok()?))
+}
+
+/// Returns the processor time of a process and of its children that have ended, in the kernel's ticks.
+fn ticks(id: u32) -> Option<u64> {
+    let fields = fields(id)?;
+    fields.split(' ').skip(TIMES).take(4).map(|ticks| ticks.parse::<u64>().ok()).sum()
+}
+
+/// Returns what the kernel tells of a process: the fields behind its name, which is in parentheses.
+fn fields(id: u32) -> Option<String> {
+    let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    Some(stat.rsplit_once(") ")?.1.to_owned())
 }

@@ -8,6 +8,9 @@ use rustix::process::Signal;
 use crate::place::Place;
 use crate::{Options, Result, Server, Service, find};
 
+/// Longest head of a request or a response, in bytes. Tests send absurd cookies.
+const BUFFER: usize = 256 * 1_024;
+
 /// A load balancer over HTTP nodes, as blind as one can be: each request goes to the next node, whatever
 /// cookie it carries. Nodes are not checked, and nothing is tried twice, so that who is sent to a dead node
 /// gets a 503, and whose node dies on the way a 502: a test sees every failure.
@@ -25,7 +28,7 @@ impl Haproxy {
         let place = Place::for_server("haproxy", &Options::new())?;
         let port = place.port;
         let mut config = format!(
-            "global\n  maxconn 2000\n\
+            "global\n  maxconn 2000\n  tune.bufsize {BUFFER}\n\
              defaults\n  mode http\n  timeout connect 2s\n  timeout client 120s\n  timeout server 120s\n  \
              retries 0\n  no option redispatch\n  http-reuse never\n  option httpclose\n\
              listen nodes\n  bind 127.0.0.1:{port}\n  balance roundrobin\n"

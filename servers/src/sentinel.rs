@@ -64,6 +64,17 @@ impl RedisSentinel {
             .ok_or_else(|| "the sentinels name a master that is none of ours".into())
     }
 
+    /// Returns the server that is not the master.
+    ///
+    /// # Errors
+    ///
+    /// If no sentinel answers.
+    pub fn replica(&self) -> Result<&Service> {
+        let master = self.master()?.address();
+        let other = self.0[..SERVERS].iter().find(|service| service.address() != master);
+        other.ok_or_else(|| "there is no replica".into())
+    }
+
     /// Kills the master, waits until the replica has taken over, and returns the service that was killed.
     ///
     /// # Errors

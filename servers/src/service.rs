@@ -56,6 +56,11 @@ pub trait Server: Send + Sync {
         self.services().iter().for_each(Service::pause);
     }
 
+    /// Returns the processor time that all its processes have used, to a hundredth of a second.
+    fn processor_time(&self) -> Duration {
+        self.services().iter().map(Service::processor_time).sum()
+    }
+
     /// Lets it go on.
     fn resume(&self) {
         self.services().iter().for_each(Service::resume);
@@ -136,6 +141,12 @@ impl Service {
     /// Returns all that it printed so far.
     pub fn log(&self) -> String {
         self.place.log()
+    }
+
+    /// Returns the processor time that it has used with all it started, to a hundredth of a second.
+    pub fn processor_time(&self) -> Duration {
+        let leader = self.process().leader.as_ref().map(Child::id);
+        leader.map_or(Duration::ZERO, family::processor_time)
     }
 
     /// Ends it without a warning, as `kill -9` does, with all it started.

@@ -32,8 +32,9 @@ impl Shared {
             let cluster = scope.spawn(RedisCluster::start);
             let sentinel = scope.spawn(RedisSentinel::start);
             let mariadb = scope.spawn(MariaDb::start);
-            // One alone, and three that share keys.
-            let memcached = scope.spawn(|| (0..4).map(|_| Memcached::start()).collect::<Result<_>>());
+            // One alone, and three that share keys. The suite stores a mebibyte, and an item is more than that.
+            let memcached = || Memcached::start_with(&Options::new().set("-I2m"));
+            let memcached = scope.spawn(move || (0..4).map(|_| memcached()).collect::<Result<_>>());
             let postgres = scope.spawn(|| {
                 let postgres = Postgres::start_with(&Options::new().set("max_connections=300"))?;
                 Ok::<_, crate::Error>((PgBouncer::start(&postgres)?, postgres))

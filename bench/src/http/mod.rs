@@ -4,7 +4,6 @@
 //! bare server right before it, and only differences within such a pair are compared: what else runs on
 //! the machine slows both.
 
-mod load;
 mod report;
 mod server;
 
@@ -13,11 +12,11 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::app::DRIVERS;
+use crate::load::Load;
 use crate::{Result, block_on};
 
-pub(crate) use server::{ServeOptions, serve};
+pub(crate) use server::{ServeOptions, serve, without_delay};
 
-use load::Load;
 use report::{Cell, Report};
 use server::Server;
 
@@ -77,10 +76,20 @@ fn cells(drivers: &[String]) -> Vec<Cell> {
 async fn measure(load: &mut Load, cells: &[Cell], time: Duration, report: &mut Report<'_>) -> Result<()> {
     for (at, cell) in cells.iter().enumerate() {
         // A new cookie for each repetition, so that no secret grows old enough to be replaced.
-        load.start_sessions(&cell.server).await?;
-        let bare = load.run("/base/none", time).await?;
-        let with = load.run(&cell.path(), time).await?;
+        load.start_sessions(&cell.start()).await?;
+        let bare = cost(load, "/base/none", time).await?;
+        let with = cost(load, &cell.path(), time).await?;
         report.add(at, bare, with);
     }
     Ok(())
+}
+
+/// Returns the server's processor time for each request, in microseconds.
+async fn cost(load: &mut Load, path: &str, time: Duration) -> Result<f64> {
+    let before: u64 = load.get("/cpu").await?.parse()?;
+    let sent = load.run(path, time).await?;
+    let used = load.get("/cpu").await?.parse::<u64>()? - before;
+    #[expect(clippy::cast_precision_loss, reason = "a few seconds in nanoseconds")]
+    let microseconds = used as f64 / 1_000.0;
+    Ok(microseconds / f64::from(sent))
 }

@@ -15,6 +15,13 @@ impl Cell {
         Self { server: server.to_owned(), request, bar }
     }
 
+    /// Returns the path that starts a session.
+    pub(super) fn start(&self) -> String {
+        // A layer that does nothing starts none; the cookie of another is as good.
+        let server = if self.server == "layer" { "memory" } else { &self.server };
+        format!("/{server}/start")
+    }
+
     pub(super) fn path(&self) -> String {
         format!("/{}/{}", self.server, self.request)
     }
@@ -44,21 +51,13 @@ impl<'a> Report<'a> {
         println!("| request | extra µs | 95 % | bar | |");
         println!("| --- | ---: | :---: | ---: | --- |");
         for (cell, extra) in self.cells.iter().zip(&self.extra) {
-            let Estimate { median, low, high } = estimate(extra);
+            let extra = estimate(extra);
             let (bar, verdict) = match cell.bar {
                 None => (String::new(), ""),
-                Some(bar) => (format!("{bar:.1}"), verdict(bar, low, high)),
+                Some(bar) => (format!("{bar:.1}"), extra.verdict(bar)),
             };
+            let Estimate { median, low, high } = extra;
             println!("| `{}` | {median:+.2} | {low:+.2} … {high:+.2} | {bar} | {verdict} |", cell.path());
         }
-    }
-}
-
-/// Says what the interval lets one say.
-fn verdict(bar: f64, low: f64, high: f64) -> &'static str {
-    match (high <= bar, low > bar) {
-        (true, _) => "met",
-        (_, true) => "missed",
-        _ => "undecided",
     }
 }

@@ -4,11 +4,11 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 
-use axum::Router;
 use axum::routing::get;
+use axum::serve::{ListenerExt as _, TapIo};
 use clap::Args;
 use rustix::time::{ClockId, clock_gettime};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::app::{self, DRIVERS};
 use crate::{Result, ceiling};
@@ -38,7 +38,7 @@ pub(crate) fn serve(options: &ServeOptions) -> Result<()> {
         println!("{}", listener.local_addr()?);
         // The load has gone when nothing more can be read from it.
         tokio::select! {
-            served = serve_on(listener, routes) => served,
+            served = axum::serve(without_delay(listener), routes).into_future() => Ok(served?),
             ended = tokio::task::spawn_blocking(|| std::io::stdin().lock().read_line(&mut String::new())) => {
                 ended??;
                 Ok(())
@@ -47,13 +47,9 @@ pub(crate) fn serve(options: &ServeOptions) -> Result<()> {
     })
 }
 
-async fn serve_on(listener: TcpListener, routes: Router) -> Result<()> {
-    use axum::serve::ListenerExt as _;
-    let listener = listener.tap_io(|stream| {
-        // Without it a response waits for the acknowledgement of the one before.
-        let _ = stream.set_nodelay(true);
-    });
-    Ok(axum::serve(listener, routes).await?)
+/// Lets no response wait for the acknowledgement of the one before. Failing costs time only.
+pub(crate) fn without_delay(listener: TcpListener) -> TapIo<TcpListener, fn(&mut TcpStream)> {
+    listener.tap_io(|stream| drop(stream.set_nodelay(true)))
 }
 
 /// Answers with the processor time that this process has used, in nanoseconds.

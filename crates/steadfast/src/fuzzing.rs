@@ -109,3 +109,9 @@ impl Headers for Lines<'_> {
 pub fn read_session_file(file: &mut [u8]) {
     crate::store::files::read_for_fuzzing(file);
 }
+
+/// Reads the replies of a Memcached server, in one piece and in two.
+#[cfg(feature = "memcached")]
+pub fn read_memcached_replies(stream: &[u8], cut: usize) {
+    crate::store::memcached::read_for_fuzzing(stream, cut);
+}

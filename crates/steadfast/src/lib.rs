@@ -113,6 +113,10 @@
 //! | `tower` | | [`SessionLayer`], for anything tower |
 //! | `files` | yes | `store::files`, on Unix |
 //! | `sqlite` | | `store::sqlite`, with the engine |
+//! | `redis` | | `store::redis`, for Redis and Valkey; with `tls` also `rediss://` |
+//! | `postgres` | | `store::postgres` |
+//! | `mysql` | | `store::mysql`, for MySQL and MariaDB |
+//! | `memcached` | | `store::memcached` |
 //! | `sealed` | | [`KeyRing`]: records sealed at rest |
 //! | `cookie` | | sessions that travel in cookies; includes `sealed` |
 //! | `json` | | JSON as the encoding of values, beside MessagePack |
@@ -213,5 +217,5 @@ pub use rules::Rules;
 #[cfg(feature = "sealed")]
 pub use seal::KeyRing;
 pub use session::{Key, KeyFor, Metadata, Session, SessionView};
-pub use sessions::{SessionInfo, Sessions, SessionsBuilder};
+pub use sessions::{Revoked, SessionInfo, Sessions, SessionsBuilder, UserSessions};
 pub use time::{Clock, SystemClock, Timestamp};

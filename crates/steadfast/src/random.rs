@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Returns secret bytes from the operating system.
 ///
@@ -30,6 +31,12 @@ pub(crate) fn unique() -> u64 {
             return z;
         }
     }
+}
+
+/// Returns between half of a pause and all of it, so that two who wait do not meet again and again.
+pub(crate) fn jittered(pause: Duration) -> Duration {
+    let half = pause / 2;
+    half + half.mul_f64((unique() >> 32) as f64 / f64::from(u32::MAX))
 }
 
 #[cfg(test)]

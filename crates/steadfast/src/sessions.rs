@@ -15,7 +15,7 @@ use crate::policy::Policy;
 use crate::store::Store as _;
 
 pub use builder::SessionsBuilder;
-pub use users::SessionInfo;
+pub use users::{Revoked, SessionInfo, UserSessions};
 
 /// The sessions of an application: a cheap handle, for application state and background work.
 ///
@@ -26,8 +26,8 @@ pub use users::SessionInfo;
 ///
 /// # async fn example() -> steadfast::Result<()> {
 /// let sessions = Sessions::connect("memory:").await?;
-/// let signed_out = sessions.revoke("alice").await?;
-/// # assert_eq!(signed_out, 0);
+/// let revoked = sessions.revoke("alice").await?;
+/// assert_eq!(revoked.ended, 0);
 /// # Ok(())
 /// # }
 /// ```
@@ -44,7 +44,8 @@ impl Sessions {
 
     /// Opens the store that a connection string names, with the default [`Policy`](crate::Policy).
     ///
-    /// `memory:`, `files:PATH`, `sqlite:PATH`, `cookie:`; the options of each are on its page in `docs/drivers/`.
+    /// `memory:`, `files:PATH`, `sqlite:PATH`, `redis://HOST`, `postgres://HOST`, `mysql://HOST`, `memcached://HOST`,
+    /// `cookie:`; the options of each are on its page in `docs/drivers/`.
     ///
     /// # Errors
     ///

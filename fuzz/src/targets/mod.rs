@@ -5,6 +5,7 @@ mod carried;
 mod client_ip;
 mod codec;
 mod cookie;
+mod memcached_replies;
 mod record;
 mod sealed;
 mod session_file;
@@ -25,6 +26,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "client_ip", run: client_ip::run },
     Target { name: "codec", run: codec::run },
     Target { name: "cookie", run: cookie::run },
+    Target { name: "memcached_replies", run: memcached_replies::run },
     Target { name: "record", run: record::run },
     Target { name: "sealed", run: sealed::run },
     Target { name: "session_file", run: session_file::run },

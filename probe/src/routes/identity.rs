@@ -74,7 +74,7 @@ async fn whoami(open: Open) -> Answer {
 async fn list(State(node): State<Node>, open: Open) -> Answer {
     open.sleep().await?;
     let infos = match open.session.user() {
-        Some(user) => node.sessions.sessions_of(&user).await?,
+        Some(user) => node.sessions.sessions_of(&user).await?.to_vec(),
         None => Vec::new(),
     };
     let sessions: Vec<Value> = infos.iter().map(|info| shown(info, &open.session)).collect();
@@ -94,13 +94,13 @@ fn shown(info: &SessionInfo, session: &Session) -> Value {
 
 async fn revoke_others(State(node): State<Node>, open: Open) -> Answer {
     open.sleep().await?;
-    answer(json!({ "revoked": node.sessions.revoke_others(&open.session).await? }))
+    answer(json!({ "revoked": node.sessions.revoke_others(&open.session).await?.ended }))
 }
 
 async fn revoke_all(State(node): State<Node>, open: Open) -> Answer {
     open.sleep().await?;
     let revoked = match open.session.user() {
-        Some(user) => node.sessions.revoke(&user).await?,
+        Some(user) => node.sessions.revoke(&user).await?.ended,
         None => 0,
     };
     answer(json!({ "revoked": revoked }))

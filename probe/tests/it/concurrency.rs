@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::site::Store;
-use crate::site::{Site, on_every_store, parallel};
+use crate::site::{Site, parallel};
+use crate::store::{Store, on_every_store};
 
 /// Long enough for two hundred handlers in a row on a slow machine.
 const PATIENT: &str = "--lock-wait 50";

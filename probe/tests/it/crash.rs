@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::http;
-use crate::site::{Site, Store, on_shared_stores};
+use crate::site::Site;
+use crate::store::{Store, on_shared_stores};
 
 on_shared_stores! {
     the_lease_of_a_killed_process_holds_others_up_for_a_second

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use crate::site::{Browser, Site, Store, in_both_modes, on_every_store};
+use crate::site::{Browser, Site, in_both_modes};
+use crate::store::{Store, on_every_store};
 
 on_every_store! {
     nothing_revives_a_session_that_was_destroyed

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::site::{Site, Store, in_both_modes, on_every_store, parallel};
+use crate::site::{Site, in_both_modes, parallel};
+use crate::store::{Store, on_every_store};
 
 on_every_store! {
     a_flash_value_is_there_for_the_next_page_and_gone_after_it

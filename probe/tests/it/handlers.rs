@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::site::{Site, Store, on_every_store};
+use crate::site::Site;
+use crate::store::{Store, on_every_store};
 
 on_every_store! {
     a_panic_writes_nothing_and_lets_go_at_once
@@ -79,8 +80,8 @@ fn clients_that_hang_up_at_any_moment_do_no_harm(store: Store) {
     let site = Site::start(store, "--lease 30 --lease-max 60");
     let mut browser = site.browser();
     browser.visit("/incr");
-    for i in 0..60_u32 {
-        let pending = browser.send_to(site.next_node(), "/incr?sleep=1", &[]);
+    for (i, node) in (0..60_u32).zip((0..site.nodes.len()).cycle()) {
+        let pending = browser.send_to(node, "/incr?sleep=1", &[]);
         // At every stage of a request of some milliseconds: before, during and after its commit.
         std::thread::sleep(Duration::from_micros(u64::from(i) * 60));
         drop(pending);
@@ -170,6 +171,10 @@ fn polling_does_not_extend_a_session(store: Store) {
     }
     assert_eq!(polled.visit("/get?k=a")["v"], Value::Null);
     assert_eq!(used.visit("/get?k=a")["v"], "1");
+    if store.expires_by_itself() {
+        assert_eq!(site.browser().visit("/purge?limit=10")["purged"], 0, "there is nothing left to purge");
+        return;
+    }
     let purged = |browser: &mut crate::site::Browser<'_>| browser.visit("/purge?limit=10")["purged"].clone();
     site_until(|| site.count("purged") > 0 || purged(&mut site.browser()) == 1);
 }
@@ -179,15 +184,14 @@ fn what_is_known_of_a_session_is_told(store: Store) {
     let mut browser = site.browser();
     browser.visit("/login?u=bob");
     let meta = browser.visit("/meta");
-    let driver = format!("{store:?}").to_lowercase();
-    assert_eq!(meta["driver"], driver);
+    assert_eq!(meta["driver"], store.driver());
     assert_eq!((&meta["layout"], &meta["concurrency"]), (&json!("native"), &json!("merge")));
-    assert!(meta["node"].as_str().unwrap().starts_with("node-"));
+    let node: usize = meta["node"].as_str().unwrap().strip_prefix("node-").unwrap().parse().unwrap();
     assert_eq!((&meta["user"], &meta["persistent"]), (&json!("bob"), &json!(false)));
     assert_eq!(meta["tag"].as_str().unwrap().len(), 8);
     let time = |name: &str| meta[name].as_f64().unwrap();
     assert!(time("created_at") <= time("rotated_at") && time("rotated_at") <= time("expires_at"));
     assert!(time("expires_at") < time("absolute_expires_at"));
-    let metrics = browser.ask("/metrics").text();
+    let metrics = browser.ask_node(node, "/metrics").text();
     assert!(metrics.contains("steadfast_events_total{node=\"node-"), "{metrics}");
 }

@@ -3,7 +3,8 @@
 use serde_json::{Value, json};
 
 use crate::http::escaped;
-use crate::site::{Site, Store, on_every_store};
+use crate::site::Site;
+use crate::store::{Store, on_every_store};
 
 on_every_store! {
     a_session_of_ten_megabytes_is_kept_whole
@@ -20,7 +21,8 @@ fn a_session_of_ten_megabytes_is_kept_whole(store: Store) {
     browser.visit("/incr");
     let reply = browser.ask("/get?k=large");
     assert_eq!(reply.json()["v"].as_str().unwrap(), "0123456789".repeat(1_000_000));
-    assert!(browser.ask("/raw").body.len() > 10_000_000);
+    let raw = browser.ask("/raw");
+    assert!(raw.body.len() > 10_000_000, "{}", raw.text());
 }
 
 fn a_session_that_is_too_large_is_refused_and_nothing_is_lost(store: Store) {

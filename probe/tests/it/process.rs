@@ -22,11 +22,30 @@ pub(crate) fn program() -> &'static OsStr {
     OsStr::new(env!("CARGO_BIN_EXE_steadfast-probe"))
 }
 
+/// Returns the library that moves a process' clock.
+fn faketime() -> PathBuf {
+    let folders = fs::read_dir("/usr/lib").unwrap().map(|entry| entry.unwrap().path());
+    let mut files = folders.map(|folder| folder.join("faketime/libfaketimeMT.so.1"));
+    files.find(|file| file.is_file()).expect("libfaketime is installed: it is in the package faketime")
+}
+
 impl Probe {
     /// Starts a probe whose outputs go to files that begin with `outputs`.
     pub(crate) fn start(outputs: &Path, arguments: &[String]) -> Self {
         let mut command = Command::new(program());
         command.args(arguments);
+        Self::spawn(outputs, command)
+    }
+
+    /// Starts a probe whose clock is off by so many seconds.
+    pub(crate) fn start_at(offset: i64, outputs: &Path, arguments: &[String]) -> Self {
+        let mut command = Command::new(program());
+        command.args(arguments);
+        if offset != 0 {
+            // Waits are not moved: they go by the other clock.
+            command.env("LD_PRELOAD", faketime()).env("FAKETIME", format!("{offset:+}"));
+            command.env("FAKETIME_DONT_FAKE_MONOTONIC", "1");
+        }
         Self::spawn(outputs, command)
     }
 

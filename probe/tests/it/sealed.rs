@@ -9,7 +9,8 @@ use serde_json::json;
 use tempfile::NamedTempFile;
 
 use crate::process::program;
-use crate::site::{Site, Store, on_every_store, on_shared_stores};
+use crate::site::Site;
+use crate::store::{Store, on_embedded_stores, on_every_store};
 
 const OLD: &str = "1vBTuoQU1GAXp1ImVOp2HQYGOYdvKtdXZ6SVGuTJxCU=";
 const NEW: &str = "Zl9bFvMBNHNvVpVJHgUjYUOTt5GmYiSmWGWjjUQlMBk=";
@@ -21,7 +22,7 @@ on_every_store! {
 mod on_disk {
     use super::*;
 
-    on_shared_stores! {
+    on_embedded_stores! {
         nothing_of_a_sealed_session_is_on_the_disk
         keys_are_replaced_node_by_node
         a_node_with_wrong_keys_does_not_start

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use crate::site::{Browser, Site, Store, on_every_store, parallel};
+use crate::site::{Browser, Site, parallel};
+use crate::store::{Store, on_every_store};
 
 on_every_store! {
     a_sign_in_under_fifty_requests_shows_and_loses_nothing

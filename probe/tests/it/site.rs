@@ -1,71 +1,38 @@
-//! A site: one store with one or two probes on it, and browsers that go to them in turn.
+//! A site: one store, three probes on it, a load balancer before them, and browsers.
 
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
+use steadfast_servers::{Haproxy, Server as _, free_port};
 use tempfile::TempDir;
 
 use crate::http::{self, Pending, Reply};
 use crate::process::Probe;
+use crate::store::Store;
 
-/// Where a site keeps its sessions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Store {
-    Memory,
-    Files,
-    Sqlite,
-    /// None: each session travels in its cookie.
-    Cookie,
-}
+/// How many nodes a site has where several processes can share its store.
+const NODES: usize = 3;
 
-impl Store {
-    /// Returns the connection string of a store in a directory.
-    pub(crate) fn dsn(self, dir: &Path) -> String {
-        match self {
-            Self::Memory => "memory:".to_owned(),
-            Self::Files => format!("files:{}", dir.join("sessions").display()),
-            Self::Cookie => "cookie:".to_owned(),
-            Self::Sqlite => format!("sqlite:{}", dir.join("sessions.db").display()),
-        }
-    }
-}
-
-/// Makes a test of each function for each store.
-macro_rules! on_every_store {
-    ($($test:ident)*) => {
-        mod memory { $(#[test] fn $test() { super::$test(crate::site::Store::Memory); })* }
-        crate::site::on_shared_stores! { $($test)* }
-    };
-}
-pub(crate) use on_every_store;
-
-/// Makes a test of each function for each store that several processes can share.
-macro_rules! on_shared_stores {
-    ($($test:ident)*) => {
-        mod files { $(#[test] fn $test() { super::$test(crate::site::Store::Files); })* }
-        mod sqlite { $(#[test] fn $test() { super::$test(crate::site::Store::Sqlite); })* }
-    };
-}
-pub(crate) use on_shared_stores;
-
-/// A store with its probes: two, where two processes can share it.
+/// A store with its probes behind a load balancer, which sends each request to the next one, whatever cookie
+/// it carries. A store in memory has one probe, and no balancer.
 ///
 /// When it goes, it checks that its probes told nobody the cookies they gave out.
 #[derive(Debug)]
 pub(crate) struct Site {
     pub(crate) dir: TempDir,
     pub(crate) nodes: Vec<Probe>,
+    balancer: Option<Haproxy>,
     arguments: Vec<String>,
-    turn: AtomicUsize,
+    /// How many seconds the clock of a node is off; those that are added later have the right time.
+    clocks: Vec<i64>,
     /// What no output may hold.
     private: Mutex<Vec<String>>,
 }
 
 impl Site {
     pub(crate) fn start(store: Store, arguments: &str) -> Self {
-        let nodes = if store == Store::Memory { 1 } else { 2 };
-        Self::with_nodes(store, nodes, arguments)
+        Self::with_nodes(store, if store.is_shared() { NODES } else { 1 }, arguments)
     }
 
     pub(crate) fn with_nodes(store: Store, nodes: usize, arguments: &str) -> Self {
@@ -74,34 +41,73 @@ impl Site {
         Self::on(dir, &dsn, nodes, arguments)
     }
 
-    /// Starts two nodes on a store with options in its connection string.
+    /// Starts the nodes on a store with options in its connection string.
     pub(crate) fn with_options(store: Store, options: &str, arguments: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let dsn = format!("{}?{options}", store.dsn(dir.path()));
-        Self::on(dir, &dsn, 2, arguments)
+        Self::on(dir, &dsn, NODES, arguments)
+    }
+
+    /// Starts the nodes on a store that is named by its connection string.
+    pub(crate) fn on_dsn(dsn: &str, arguments: &str) -> Self {
+        Self::on(tempfile::tempdir().unwrap(), dsn, NODES, arguments)
+    }
+
+    /// Starts nodes whose clocks are off by so many seconds.
+    pub(crate) fn with_clocks(store: Store, clocks: [i64; NODES], arguments: &str) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let dsn = store.dsn(dir.path());
+        Self::with(dir, &dsn, clocks.to_vec(), arguments)
     }
 
     fn on(dir: TempDir, dsn: &str, nodes: usize, arguments: &str) -> Self {
+        Self::with(dir, dsn, vec![0; nodes], arguments)
+    }
+
+    fn with(dir: TempDir, dsn: &str, clocks: Vec<i64>, arguments: &str) -> Self {
         let arguments = ["--store", dsn].into_iter().chain(arguments.split_whitespace()).map(str::to_owned);
+        let nodes = clocks.len();
         let mut site = Self {
             arguments: arguments.collect(),
+            clocks,
             dir,
             nodes: Vec::new(),
-            turn: AtomicUsize::new(0),
+            balancer: None,
             private: Mutex::default(),
         };
         for _ in 0..nodes {
             site.add_node();
         }
+        if nodes > 1 {
+            let addresses: Vec<_> = site.nodes.iter().map(|node| node.address).collect();
+            site.balancer = Some(Haproxy::start(&addresses).unwrap());
+        }
         site
     }
 
-    /// Starts one more probe on the same store.
+    /// Starts one more probe on the same store. The balancer does not know it.
     pub(crate) fn add_node(&mut self) {
         let number = self.nodes.len();
+        self.nodes.push(self.start_node(number, free_port()));
+    }
+
+    /// Kills a probe in the middle of whatever it does, and starts it anew on its port.
+    pub(crate) fn restart_node(&mut self, number: usize) {
+        self.nodes[number].kill();
+        self.nodes[number] = self.start_node(number, self.nodes[number].address.port());
+    }
+
+    fn start_node(&self, number: usize, port: u16) -> Probe {
         let mut arguments = self.arguments.clone();
-        arguments.extend(["--node".to_owned(), format!("node-{number}")]);
-        self.nodes.push(Probe::start(&self.outputs(number), &arguments));
+        let own = [format!("--node=node-{number}"), format!("--listen=127.0.0.1:{port}")];
+        arguments.extend(own);
+        let clock = self.clocks.get(number).copied().unwrap_or_default();
+        Probe::start_at(clock, &self.outputs(number), &arguments)
+    }
+
+    /// Returns where browsers go: to the balancer, or to the only node.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.balancer.as_ref().map_or(self.nodes[0].address, |balancer| balancer.address())
     }
 
     /// Returns where a node's outputs go, without an extension.
@@ -117,11 +123,6 @@ impl Site {
     /// Returns a browser that sends this as its cookies.
     pub(crate) fn browser_with(&self, cookie: String) -> Browser<'_> {
         Browser { site: self, cookie: Some(cookie) }
-    }
-
-    /// Returns the node whose turn it is.
-    pub(crate) fn next_node(&self) -> usize {
-        self.turn.fetch_add(1, Ordering::Relaxed) % self.nodes.len()
     }
 
     /// Names something that no output may hold.
@@ -158,7 +159,7 @@ impl Drop for Site {
     }
 }
 
-/// A browser with one cookie, which goes to the site's nodes in turn.
+/// A browser with one cookie.
 #[derive(Clone, Debug)]
 pub(crate) struct Browser<'a> {
     site: &'a Site,
@@ -170,9 +171,14 @@ impl Browser<'_> {
     /// Sends a request to a node, and does not wait for the answer.
     #[track_caller]
     pub(crate) fn send_to(&self, node: usize, path: &str, headers: &[(&str, &str)]) -> Pending {
+        self.send(self.site.nodes[node].address, path, headers)
+    }
+
+    #[track_caller]
+    fn send(&self, to: SocketAddr, path: &str, headers: &[(&str, &str)]) -> Pending {
         let mut headers = headers.to_vec();
         headers.extend(self.cookie.as_deref().map(|cookie| ("cookie", cookie)));
-        http::send(self.site.nodes[node].address, path, &headers).unwrap()
+        http::send(to, path, &headers).unwrap()
     }
 
     /// Asks a node, and leaves the answer's cookie where it is.
@@ -183,20 +189,27 @@ impl Browser<'_> {
         reply
     }
 
-    /// Asks the next node, and leaves the answer's cookie where it is.
+    /// Asks whichever node the balancer chooses, and leaves the answer's cookie where it is.
     #[track_caller]
     pub(crate) fn ask(&self, path: &str) -> Reply {
-        self.ask_node(self.site.next_node(), path)
+        self.ask_with(path, &[])
+    }
+
+    /// Asks with headers.
+    #[track_caller]
+    pub(crate) fn ask_with(&self, path: &str, headers: &[(&str, &str)]) -> Reply {
+        let reply = self.send(self.site.address(), path, headers).reply().unwrap();
+        self.note(&reply);
+        reply
     }
 
     /// Asks as a script of the page does.
     #[track_caller]
     pub(crate) fn fetch(&self, path: &str) -> Reply {
-        let headers = [("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty")];
-        self.send_to(self.site.next_node(), path, &headers).reply().unwrap()
+        self.ask_with(path, &[("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty")])
     }
 
-    /// Opens a page: asks the next node, and takes over the answer's cookie.
+    /// Opens a page: asks, and takes over the answer's cookie.
     #[track_caller]
     pub(crate) fn open(&mut self, path: &str) -> Reply {
         let reply = self.ask(path);

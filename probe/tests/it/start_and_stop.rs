@@ -4,7 +4,8 @@ use std::process::Command;
 
 use crate::http;
 use crate::process::program;
-use crate::site::{Site, Store, on_every_store};
+use crate::site::Site;
+use crate::store::{Store, on_every_store};
 
 on_every_store! {
     a_termination_waits_for_running_requests

@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use crate::http;
-use crate::site::{Browser, Site, Store, on_every_store};
+use crate::site::{Browser, Site};
+use crate::store::{Store, on_every_store};
 
 on_every_store! {
     a_visitor_who_writes_nothing_gets_nothing
@@ -108,7 +109,7 @@ fn a_session_is_bound_to_the_user_agent_where_that_is_set(store: Store) {
     let mut browser = site.browser();
     let from = |browser: &Browser<'_>, agent: &str, ip: &str, path: &str| {
         let headers = [("user-agent", agent), ("x-forwarded-for", ip)];
-        browser.send_to(site.next_node(), path, &headers).reply().unwrap()
+        browser.ask_with(path, &headers)
     };
     let begun = from(&browser, "one", "192.0.2.1", "/set?k=a&v=1");
     browser.keep(&begun);

@@ -10,12 +10,13 @@ use serde_json::{Value, json};
 
 use crate::http::{self, Reply};
 use crate::process::{Probe, program};
-use crate::site::{Site, Store, on_shared_stores};
+use crate::site::Site;
+use crate::store::{Store, on_embedded_stores};
 
 /// A user without rights, for tests that run as root, whom no permission stops.
 const NOBODY: u32 = 65_534;
 
-on_shared_stores! {
+on_embedded_stores! {
     a_full_disk_is_a_typed_error_and_nothing_is_lost
     a_directory_that_may_not_be_written_is_a_typed_error_and_nothing_is_lost
 }

@@ -52,6 +52,14 @@ fn redis_comes_back_with_its_data() {
 }
 
 #[test]
+fn the_processor_time_of_a_server_grows_with_its_work() {
+    let redis = Redis::start().unwrap();
+    let before = redis.processor_time();
+    redis.command(&["EVAL", "for i = 1, 3e7 do end", "0"]).unwrap();
+    assert!(redis.processor_time() - before >= Duration::from_millis(20));
+}
+
+#[test]
 fn a_redis_with_a_password_starts() {
     let redis = Redis::start_with(&Options::new().set("requirepass secret")).unwrap();
     assert!(redis.command(&["GET", "a"]).unwrap_err().to_string().contains("NOAUTH"));

@@ -2,13 +2,14 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
+use std::ops::Deref;
 
 use super::Sessions;
 use crate::error::{ErrorKind, Result};
 use crate::events::EventKind;
 use crate::record::{self, Contents, Header, Standing};
 use crate::session::Session;
-use crate::store::{Deleted, Listed, Store as _, StoreKey};
+use crate::store::{Coverage, Deleted, Listed, Store as _, StoreKey};
 use crate::time::Timestamp;
 use crate::token;
 
@@ -47,9 +48,92 @@ impl SessionInfo {
     }
 }
 
+/// The sessions that a user is signed in with, the latest sign-in first: a slice that also says how much of
+/// them it covers.
+///
+/// # Examples
+///
+/// ```
+/// use steadfast::store::Coverage;
+///
+/// # async fn example() -> steadfast::Result<()> {
+/// let sessions = steadfast::Sessions::connect("memory:").await?;
+/// let devices = sessions.sessions_of("alice").await?;
+/// assert!(devices.is_empty());
+/// assert_eq!(devices.coverage(), Coverage::Complete);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct UserSessions {
+    infos: Vec<SessionInfo>,
+    coverage: Coverage,
+}
+
+impl UserSessions {
+    /// Reports whether these are all, or only those that the store still knows to be the user's.
+    pub fn coverage(&self) -> Coverage {
+        self.coverage
+    }
+}
+
+impl Deref for UserSessions {
+    type Target = [SessionInfo];
+
+    fn deref(&self) -> &[SessionInfo] {
+        &self.infos
+    }
+}
+
+impl IntoIterator for UserSessions {
+    type Item = SessionInfo;
+    type IntoIter = std::vec::IntoIter<SessionInfo>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.infos.into_iter()
+    }
+}
+
+impl<'a> IntoIterator for &'a UserSessions {
+    type Item = &'a SessionInfo;
+    type IntoIter = std::slice::Iter<'a, SessionInfo>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.infos.iter()
+    }
+}
+
+/// What a revocation did.
+///
+/// # Examples
+///
+/// ```
+/// use steadfast::Sessions;
+/// use steadfast::store::Coverage;
+///
+/// async fn sign_out_everywhere(sessions: &Sessions, user: &str) -> steadfast::Result<String> {
+///     let revoked = sessions.revoke(user).await?;
+///     Ok(match revoked.coverage {
+///         Coverage::Complete => format!("{} sessions ended", revoked.ended),
+///         Coverage::BestEffort => format!("{} sessions ended that we still knew of", revoked.ended),
+///     })
+/// }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Revoked {
+    /// How many sessions it ended.
+    pub ended: u64,
+    /// Whether it was all that there were, or only those that the store still knew to be the user's.
+    pub coverage: Coverage,
+}
+
 /// # Users
 impl Sessions {
     /// Lists the sessions that a user is signed in with, the latest sign-in first.
+    ///
+    /// A store that may forget, as Memcached does, lists those that it still knows of; the answer's
+    /// [`coverage`](UserSessions::coverage) says so.
     ///
     /// # Errors
     ///
@@ -74,7 +158,7 @@ impl Sessions {
     ///     Ok(devices.iter().map(line).collect())
     /// }
     /// ```
-    pub async fn sessions_of(&self, user: &str) -> Result<Vec<SessionInfo>> {
+    pub async fn sessions_of(&self, user: &str) -> Result<UserSessions> {
         let now = self.core.now();
         let (mut infos, mut sealed) = (Vec::new(), None);
         self.each_of(user, |key, record, contents| match contents {
@@ -93,13 +177,15 @@ impl Sessions {
             return Err(error);
         }
         infos.sort_by_key(|info| std::cmp::Reverse(info.created_at));
-        Ok(infos)
+        Ok(UserSessions { infos, coverage: self.core.store.coverage() })
     }
 
-    /// Ends all sessions of a user, and returns how many there were.
+    /// Ends all sessions of a user, and reports how many there were.
     ///
     /// Every session whose sign-in was acknowledged before the call is dead when it returns, with all that
     /// followed from it, and no running request brings it back. A sign-in during the call may end with them.
+    /// This holds if the answer's [`coverage`](Revoked::coverage) is complete; with a store that may forget,
+    /// it holds for the sessions that it still knows to be the user's.
     ///
     /// # Errors
     ///
@@ -109,11 +195,11 @@ impl Sessions {
     /// # Cancel safety
     ///
     /// Some of the sessions may have been ended.
-    pub async fn revoke(&self, user: &str) -> Result<u64> {
+    pub async fn revoke(&self, user: &str) -> Result<Revoked> {
         self.revoke_but(user, None).await
     }
 
-    /// Ends all sessions of the user who is signed in, but for this one; returns how many there were.
+    /// Ends all sessions of the user who is signed in, but for this one; reports how many there were.
     ///
     /// Nothing happens if nobody is signed in.
     ///
@@ -124,9 +210,11 @@ impl Sessions {
     /// # Cancel safety
     ///
     /// Some of the sessions may have been ended.
-    pub async fn revoke_others(&self, session: &Session) -> Result<u64> {
-        let Some(user) = session.user() else { return Ok(0) };
-        self.revoke_but(&user, session.store_key()).await
+    pub async fn revoke_others(&self, session: &Session) -> Result<Revoked> {
+        match session.user() {
+            Some(user) => self.revoke_but(&user, session.store_key()).await,
+            None => Ok(Revoked { ended: 0, coverage: self.core.store.coverage() }),
+        }
     }
 
     /// Ends one session from a list, and reports whether it was still there.
@@ -145,8 +233,9 @@ impl Sessions {
         Ok(deleted == Deleted::Gone)
     }
 
-    async fn revoke_but(&self, user: &str, keep: Option<StoreKey>) -> Result<u64> {
-        let (mut revoked, mut latest) = (0, self.core.now());
+    async fn revoke_but(&self, user: &str, keep: Option<StoreKey>) -> Result<Revoked> {
+        let mut revoked = Revoked { ended: 0, coverage: self.core.store.coverage() };
+        let mut latest = self.core.now();
         // The first walk takes all there are, because clocks of other nodes can't tell a sign-in before the
         // call from one after it.
         let mut signed_in_by = Timestamp::MAX;
@@ -175,7 +264,7 @@ impl Sessions {
                 self.core.store.settle(&key).await?;
                 self.core.ended(EventKind::Revoked, &key);
                 let counts = deleted == Deleted::Gone && !matches!(standing, Some(Standing::Frozen { .. }));
-                revoked += u64::from(counts);
+                revoked.ended += u64::from(counts);
             }
         }
     }

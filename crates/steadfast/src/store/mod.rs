@@ -8,7 +8,11 @@ mod erased;
 #[cfg(all(unix, feature = "files"))]
 pub mod files;
 pub(crate) mod guard;
+#[cfg(feature = "memcached")]
+pub mod memcached;
 pub mod memory;
+#[cfg(feature = "mysql")]
+pub mod mysql;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "redis")]
@@ -17,7 +21,7 @@ pub mod redis;
 pub mod sqlite;
 #[cfg(feature = "network")]
 mod tls;
-#[cfg(any(feature = "postgres", feature = "sqlite"))]
+#[cfg(any(feature = "memcached", feature = "mysql", feature = "postgres", feature = "sqlite"))]
 mod waits;
 
 use std::fmt;

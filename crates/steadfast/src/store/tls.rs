@@ -20,13 +20,13 @@ pub enum Tls {
     /// No encryption: for this machine, or a network that you trust. The default.
     #[default]
     Off,
-    /// A certificate of one of the public authorities of the web. `tls=true`.
+    /// A certificate of one of the public authorities of the web. `tls=on`.
     PublicCa,
-    /// A certificate of an authority of your own, whose certificates are in this PEM file. `tls-ca=FILE`.
+    /// A certificate of an authority of your own, whose certificates are in this PEM file. `tls_ca=FILE`.
     PrivateCa(PathBuf),
 }
 
-#[cfg(all(feature = "tls", any(feature = "postgres", feature = "memcached")))]
+#[cfg(all(feature = "tls", any(feature = "memcached", feature = "mysql", feature = "postgres")))]
 mod client {
     use std::path::Path;
     use std::sync::Arc;
@@ -68,13 +68,13 @@ mod client {
             roots.add(certificate.map_err(unreadable)?).map_err(unreadable)?;
         }
         if roots.is_empty() {
-            return Err(Error::new(ErrorKind::InvalidConfig, "the file of `tls-ca` holds no certificate"));
+            return Err(Error::new(ErrorKind::InvalidConfig, "the file of `tls_ca` holds no certificate"));
         }
         Ok(roots)
     }
 
     fn unreadable(cause: impl std::error::Error + Send + Sync + 'static) -> Error {
-        let message = "the file of `tls-ca` is no PEM file of certificates that this user can read";
+        let message = "the file of `tls_ca` is no PEM file of certificates that this user can read";
         Error::new(ErrorKind::InvalidConfig, message).with_source(cause)
     }
 

@@ -3,13 +3,11 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use tokio::sync::Notify;
 
 use super::StoreKey;
 use super::by_key::ByKey;
-use crate::random;
 
 /// Who waits for which lease, in this process.
 #[derive(Default)]
@@ -72,12 +70,6 @@ impl Drop for Ticket<'_> {
             by_key.remove(&self.key);
         }
     }
-}
-
-/// Returns between half of a pause and all of it, so that two who wait do not meet again and again.
-pub(super) fn jittered(pause: Duration) -> Duration {
-    let half = pause / 2;
-    half + half.mul_f64((random::unique() >> 32) as f64 / f64::from(u32::MAX))
 }
 
 #[cfg(test)]

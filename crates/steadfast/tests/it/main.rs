@@ -18,9 +18,13 @@ mod identity;
 mod interleave;
 mod leases;
 mod life;
+#[cfg(feature = "memcached")]
+mod memcached;
 mod memory;
 #[cfg(feature = "dangerous-protocol")]
 mod mutants;
+#[cfg(feature = "mysql")]
+mod mysql;
 mod outage;
 mod pages;
 #[cfg(feature = "postgres")]

@@ -89,14 +89,14 @@ async fn a_revocation_ends_all_sessions_of_the_user_and_of_nobody_else() {
     let all =
         [signed_in(&site, "alice").await, signed_in(&site, "alice").await, signed_in(&site, "alice").await];
     let bob = signed_in(&site, "bob").await;
-    assert_eq!(site.sessions.revoke("alice").await.unwrap(), 3);
+    assert_eq!(site.sessions.revoke("alice").await.unwrap().ended, 3);
     for visitor in &all {
         assert_eq!(user(visitor).await, None);
     }
     assert_eq!(user(&bob).await.as_deref(), Some("bob"));
     assert_eq!(site.events.count(EventKind::Revoked), 3);
-    assert_eq!(site.sessions.revoke("alice").await.unwrap(), 0);
-    assert_eq!(site.sessions.revoke("nobody").await.unwrap(), 0);
+    assert_eq!(site.sessions.revoke("alice").await.unwrap().ended, 0);
+    assert_eq!(site.sessions.revoke("nobody").await.unwrap().ended, 0);
 }
 
 #[tokio::test]
@@ -106,7 +106,7 @@ async fn a_revocation_reaches_over_all_pages_of_a_long_list() {
         site.sessions.prepare(|s| s.login("alice")).await.unwrap();
     }
     assert_eq!(site.sessions.sessions_of("alice").await.unwrap().len(), 300);
-    assert_eq!(site.sessions.revoke("alice").await.unwrap(), 300);
+    assert_eq!(site.sessions.revoke("alice").await.unwrap().ended, 300);
     assert_eq!(site.sessions.count().await.unwrap(), 0);
 }
 
@@ -116,7 +116,7 @@ async fn a_revocation_ends_what_a_step_up_left_behind() {
     let mut visitor = signed_in(&site, "alice").await;
     let before = visitor.clone();
     visitor.page(|s| s.rotate()).await;
-    assert_eq!(site.sessions.revoke("alice").await.unwrap(), 1);
+    assert_eq!(site.sessions.revoke("alice").await.unwrap().ended, 1);
     assert_eq!((user(&before).await, user(&visitor).await), (None, None));
     assert_eq!(site.sessions.count().await.unwrap(), 0);
 }
@@ -128,7 +128,7 @@ async fn no_request_under_way_brings_a_revoked_session_back() {
             let site = Site::new(|p| p);
             let visitor = signed_in(&site, "alice").await;
             let slow = visitor.hold(path, then).await;
-            assert_eq!(site.sessions.revoke("alice").await.unwrap(), 1);
+            assert_eq!(site.sessions.revoke("alice").await.unwrap().ended, 1);
             let reply = slow.finish().await;
             assert!(reply.status().is_client_error() && reply.cookie(COOKIE).is_none(), "{path}");
             assert_eq!((user(&visitor).await, site.sessions.count().await.unwrap()), (None, 0), "{path}");
@@ -159,7 +159,7 @@ async fn a_sign_in_during_a_revocation_stays() {
     gate.arrived(1).await;
     let new = signed_in(&site, "alice").await;
     gate.open();
-    assert_eq!(revocation.await.unwrap().unwrap(), 1);
+    assert_eq!(revocation.await.unwrap().unwrap().ended, 1);
     assert_eq!((user(&old).await, user(&new).await.as_deref()), (None, Some("alice")));
 }
 
@@ -170,7 +170,7 @@ async fn others_are_revoked_and_this_one_stays() {
     let sessions = site.sessions.clone();
     let reply = here
         .start(page("/"), async move |s: Session| {
-            sessions.revoke_others(&s).await.map(|revoked| revoked.to_string())
+            sessions.revoke_others(&s).await.map(|revoked| revoked.ended.to_string())
         })
         .await;
     assert_eq!(reply.text(), "1");
@@ -178,7 +178,9 @@ async fn others_are_revoked_and_this_one_stays() {
     let sessions = site.sessions.clone();
     let stranger = site.visitor();
     let reply = stranger
-        .start(page("/"), async move |s: Session| sessions.revoke_others(&s).await.map(|n| n.to_string()))
+        .start(page("/"), async move |s: Session| {
+            sessions.revoke_others(&s).await.map(|revoked| revoked.ended.to_string())
+        })
         .await;
     assert_eq!(reply.text(), "0", "nobody is signed in there");
 }
@@ -200,7 +202,7 @@ async fn a_revocation_that_fails_says_so_and_can_be_repeated() {
     site.store.faults().fail_next(Op::Delete, Fault::Refused, 1);
     assert_eq!(site.sessions.revoke("alice").await.unwrap_err().kind(), ErrorKind::Unavailable);
     assert_eq!(user(&visitor).await.as_deref(), Some("alice"));
-    assert_eq!(site.sessions.revoke("alice").await.unwrap(), 1);
+    assert_eq!(site.sessions.revoke("alice").await.unwrap().ended, 1);
 }
 
 #[tokio::test]

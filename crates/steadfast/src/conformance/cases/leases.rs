@@ -1,5 +1,7 @@
 //! Leases: who holds one, for how long, and what it does not do.
 
+use std::time::Duration;
+
 use crate::conformance::Harness;
 use crate::conformance::fixtures::{
     assert_busy, assert_missing, assert_same, create, delete, hold, key, load, now, record, stored, update,
@@ -26,7 +28,9 @@ pub(crate) async fn acquire_returns_the_record_and_the_time(h: Harness) {
     match h.second().acquire(&key, h.long_lease()).await.expect("acquire works") {
         Acquired::Held(Found { record, now }) => {
             assert_same(&record, &written);
-            assert!(now >= before, "the time of the store does not go back");
+            // A store may tell whole seconds only, and each handle guesses at what is between them.
+            let tolerance = Duration::from_secs(1);
+            assert!(now + tolerance >= before, "the time of the store does not go back");
         }
         other => panic!("a free lease is held after acquire, not {other:?}"),
     }

@@ -5,6 +5,10 @@
 #[cfg(feature = "network")]
 mod address;
 mod embedded;
+#[cfg(feature = "memcached")]
+mod memcached;
+#[cfg(feature = "mysql")]
+mod mysql;
 mod parse;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -19,8 +23,8 @@ use parse::{Dsn, invalid};
 
 /// Drivers that other versions or other features of this library bring, to tell a missing feature from a
 /// typing error.
-const ELSEWHERE: [&str; 8] =
-    ["files", "sqlite", "redis", "rediss", "postgres", "mysql", "memcached", "cookie"];
+const ELSEWHERE: [&str; 9] =
+    ["files", "sqlite", "redis", "rediss", "postgres", "mysql", "mariadb", "memcached", "cookie"];
 
 /// Opens the store that a connection string names.
 #[cfg_attr(
@@ -40,6 +44,8 @@ pub(super) async fn open(dsn: &str, builder: &SessionsBuilder) -> Result<SharedS
         | "rediss+cluster" => redis::redis(dsn, builder).await,
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => postgres::postgres(dsn, builder).await,
+        #[cfg(feature = "memcached")]
+        "memcached" | "memcached+unix" => memcached::open(dsn, builder).await,
         other => Err(unknown(other)),
     }
 }

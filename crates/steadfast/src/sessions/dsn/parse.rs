@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::{str::FromStr, time::Duration};
 
 use crate::error::{Error, ErrorKind, Result};
-#[cfg(any(feature = "postgres", feature = "memcached"))]
+#[cfg(any(feature = "memcached", feature = "mysql", feature = "postgres"))]
 use crate::store::Tls;
 
 /// A connection string, taken apart: `driver:path?option=value&option=value`.
@@ -100,13 +100,13 @@ impl Dsn<'_> {
         parsed
     }
 
-    /// Takes `tls=true|false` and `tls-ca=FILE`.
-    #[cfg(any(feature = "postgres", feature = "memcached"))]
+    /// Takes `tls=on|off` and `tls_ca=FILE`.
+    #[cfg(any(feature = "memcached", feature = "mysql", feature = "postgres"))]
     pub(super) fn take_tls(&mut self) -> Tls {
-        let on = self.choice("tls", &[("true", true), ("false", false)]);
-        match self.text("tls-ca") {
+        let on = self.choice("tls", &[("on", true), ("off", false)]);
+        match self.text("tls_ca") {
             Some(_) if on == Some(false) => {
-                self.fault("`tls-ca` does not go with `tls=false`");
+                self.fault("`tls_ca` does not go with `tls=off`");
                 Tls::Off
             }
             Some(file) => Tls::PrivateCa(file.into()),

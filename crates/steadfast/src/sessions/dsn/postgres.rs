@@ -8,7 +8,7 @@ use crate::store::postgres::{DEFAULT_PORT, PostgresOptions, PostgresStore};
 
 const GRAMMAR: &str = "postgres://user:password@host:port,host:port/database?schema=NAME&table=NAME\
      &create=true|false&connections=N&prepared=true|false&listen=true|false&timeout=5s&connect_timeout=3s\
-     &socket=DIRECTORY&tls=true|false&tls-ca=FILE";
+     &socket=DIRECTORY&tls=on|off&tls_ca=FILE";
 
 const SWITCH: [(&str, bool); 2] = [("true", true), ("false", false)];
 
@@ -73,7 +73,7 @@ mod tests {
     #[test]
     fn every_option_is_read() {
         let dsn = "postgres://app:hunter2@one:1,two/shop?schema=s&table=t&create=true&connections=2&prepared=false\
-             &listen=false&timeout=2s&connect_timeout=1s&tls-ca=/etc/ca.pem";
+             &listen=false&timeout=2s&connect_timeout=1s&tls_ca=/etc/ca.pem";
         let (options, create) = options(Dsn::parse(dsn).expect("a driver")).expect("all is known");
         let shown = format!("{options:?}");
         for part in [

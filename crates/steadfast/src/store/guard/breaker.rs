@@ -80,8 +80,10 @@ impl Breaker {
     }
 
     fn close(&self) -> Option<Change> {
-        self.failures.store(0, Ordering::Release);
-        // Mostly it is closed, and then nobody's cache line is taken away.
+        // Mostly there is nothing to change, and then nobody's cache line is taken away.
+        if self.failures.load(Ordering::Acquire) != 0 {
+            self.failures.store(0, Ordering::Release);
+        }
         let was_open = self.open_until.load(Ordering::Acquire) != 0;
         (was_open && self.open_until.swap(0, Ordering::AcqRel) != 0).then_some(Change::Closed)
     }

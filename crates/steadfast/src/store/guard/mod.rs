@@ -31,13 +31,13 @@ use super::{
 };
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Anomaly, EventKind, Observer};
-use crate::random;
+use crate::random::jittered;
 use crate::time::Timestamp;
 
 use breaker::{Breakers, Change};
 
-/// The pause before a second try, at least; at most twice this.
-const PAUSE: Duration = Duration::from_millis(10);
+/// The pause before a second try, at most; at least half of this.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The length of a wait for a lease beyond which the driver's own bound has failed.
 const WAIT_MARGIN: Duration = Duration::from_secs(1);
@@ -118,7 +118,7 @@ impl<S: Store> Guarded<S> {
 
     /// Waits for the second try, if there is time for one.
     async fn may_try_again(&self, call: Call, error: &Error) -> bool {
-        let pause = PAUSE + PAUSE.mul_f64(jitter());
+        let pause = jittered(PAUSE);
         let is_open = call.domain.is_some_and(|domain| self.breakers.of(domain).is_open());
         if is_open || !is_outage(error) || Instant::now() + 2 * pause > call.until {
             return false;
@@ -291,11 +291,4 @@ impl<S: fmt::Debug> fmt::Debug for Guarded<S> {
 /// Reports whether a failure means that the store did not answer, or not in a state to work.
 fn is_outage(error: &Error) -> bool {
     matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::TimedOut)
-}
-
-/// A number from 0 to 1, so that the nodes of a site do not try again all at once.
-fn jitter() -> f64 {
-    #[expect(clippy::cast_precision_loss, reason = "32 bits fit")]
-    let part = (random::unique() >> 32) as f64;
-    part / f64::from(u32::MAX)
 }

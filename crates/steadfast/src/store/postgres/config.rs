@@ -167,7 +167,7 @@ impl PostgresOptions {
     /// Sets whether the server keeps anything for a connection: prepared statements, time limits, and that
     /// it listens. The default is `true`.
     ///
-    /// Must be `false` behind a pooler in transaction mode, as PgBouncer's. Statements are then sent with
+    /// Must be `false` behind a pooler, as PgBouncer. Statements are then sent with
     /// their text, still in one round trip, each connection carries one call at a time (give it more
     /// [`connections`](Self::connections)), and waiters look again every 5 to 25 ms.
     pub fn prepared(mut self, prepared: bool) -> Self {
@@ -366,11 +366,12 @@ impl PostgresOptions {
         config
     }
 
-    /// What the server is told when a connection begins. A pooler would not keep it.
+    /// What the server is told when a connection begins, and by which it is known whether it was told.
     fn session_settings(&self) -> String {
         let millis = |limit: Duration| limit.as_millis().max(1);
         format!(
-            "-c default_transaction_isolation=read\\ committed -c statement_timeout={} -c lock_timeout={}",
+            "-c steadfast.session=kept -c default_transaction_isolation=read\\ committed \
+             -c statement_timeout={} -c lock_timeout={}",
             millis(self.timeout / 10 * 9),
             millis(LOCK_TIMEOUT.min(self.timeout / 2)),
         )

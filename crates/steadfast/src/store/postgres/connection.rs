@@ -76,6 +76,10 @@ impl Connection {
         self.held.listens()
     }
 
+    pub(super) fn needs_session(&self) -> bool {
+        self.held.needs_session()
+    }
+
     pub(super) fn abandon(&self) {
         self.held.abandon();
     }

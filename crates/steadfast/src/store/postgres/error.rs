@@ -37,8 +37,10 @@ pub(super) fn too_slow_to_connect() -> Error {
 
 /// Explains a failure while the store is opened: what the operator has to change is a wrong setting.
 pub(super) fn at_open(error: PgError) -> Error {
-    let (kind, message) = match error.code() {
-        Some(code) if is_set_up(code) => (ErrorKind::InvalidConfig, of_code(code, &error).1),
+    let (kind, message) = match error.as_db_error() {
+        Some(cause) if is_set_up(cause.code()) => {
+            (ErrorKind::InvalidConfig, of_code(cause.code(), cause.message()).1)
+        }
         Some(_) => explain(&error),
         None if is_distrust(&error) => (ErrorKind::InvalidConfig, explain(&error).1),
         None if error.is_closed() || io_error(&error).is_some() => explain(&error),
@@ -110,11 +112,11 @@ fn is_set_up(code: &SqlState) -> bool {
 }
 
 fn explain(error: &PgError) -> (ErrorKind, &'static str) {
-    if let Some(code) = error.code() {
-        return of_code(code, error);
+    if let Some(cause) = error.as_db_error() {
+        return of_code(cause.code(), cause.message());
     }
     let message = if is_distrust(error) {
-        "the server's certificate is not trusted: name its authority with `tls-ca`, and the host as the \
+        "the server's certificate is not trusted: name its authority with `tls_ca`, and the host as the \
          certificate does"
     } else if io_error(error).is_some_and(|io| io.kind() == io::ErrorKind::PermissionDenied) {
         "the server is read-only, as a replica is: name the primary, or all servers, separated by commas"
@@ -126,7 +128,8 @@ fn explain(error: &PgError) -> (ErrorKind, &'static str) {
     (ErrorKind::Unavailable, message)
 }
 
-fn of_code(code: &SqlState, error: &PgError) -> (ErrorKind, &'static str) {
+/// `said` is the message of the server.
+fn of_code(code: &SqlState, said: &str) -> (ErrorKind, &'static str) {
     use ErrorKind::{TimedOut, TooLarge, Unavailable};
     let unavailable = |message| (Unavailable, message);
     match code {
@@ -175,20 +178,18 @@ fn of_code(code: &SqlState, error: &PgError) -> (ErrorKind, &'static str) {
         c if *c == SqlState::INVALID_SQL_STATEMENT_NAME || *c == SqlState::DUPLICATE_PSTATEMENT => {
             unavailable(BEHIND_A_POOLER)
         }
-        c if *c == SqlState::PROTOCOL_VIOLATION && speaks_of_startup(error) => unavailable(BEHIND_A_POOLER),
+        // PgBouncer gives all its refusals the same code.
+        c if *c == SqlState::PROTOCOL_VIOLATION && said.contains("startup parameter") => {
+            unavailable(BEHIND_A_POOLER)
+        }
         c if c.code().starts_with("57P") => unavailable("PostgreSQL is shutting down or starting"),
         c if c.code().starts_with("54") => (TooLarge, "the record is larger than PostgreSQL can store"),
         _ => unavailable("PostgreSQL refused the operation: see the cause"),
     }
 }
 
-const BEHIND_A_POOLER: &str = "behind a pooler in transaction mode, as PgBouncer's, nothing can be kept in a \
+pub(super) const BEHIND_A_POOLER: &str = "there is a pooler in between, as PgBouncer, which keeps nothing for a \
      connection: add `prepared=false` to the connection string";
-
-/// PgBouncer gives all its refusals the same code.
-fn speaks_of_startup(error: &PgError) -> bool {
-    error.as_db_error().is_some_and(|cause| cause.message().contains("startup parameter"))
-}
 
 fn io_error(error: &PgError) -> Option<&io::Error> {
     error.source().and_then(|cause| cause.downcast_ref())
@@ -204,4 +205,42 @@ fn is_distrust(error: &PgError) -> bool {
 #[cfg(not(feature = "tls"))]
 fn is_distrust(_error: &PgError) -> bool {
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(code: &SqlState, said: &str, kind: ErrorKind, advice: &str) {
+        let (its_kind, message) = of_code(code, said);
+        assert_eq!(its_kind, kind, "{code:?}");
+        assert!(message.contains(advice), "{code:?}: {message}");
+    }
+
+    #[test]
+    fn every_refusal_of_the_server_says_what_to_do() {
+        use crate::error::ErrorKind::{TimedOut, TooLarge, Unavailable};
+        check(&SqlState::TOO_MANY_CONNECTIONS, "", Unavailable, "max_connections");
+        check(&SqlState::QUERY_CANCELED, "", TimedOut, "time limit");
+        check(&SqlState::LOCK_NOT_AVAILABLE, "", TimedOut, "another transaction");
+        check(&SqlState::READ_ONLY_SQL_TRANSACTION, "", Unavailable, "name the primary");
+        check(&SqlState::DISK_FULL, "", Unavailable, "make room");
+        check(&SqlState::OUT_OF_MEMORY, "", Unavailable, "out of memory");
+        check(&SqlState::T_R_SERIALIZATION_FAILURE, "", Unavailable, "read committed");
+        check(&SqlState::T_R_DEADLOCK_DETECTED, "", Unavailable, "nothing was written");
+        check(&SqlState::INVALID_PASSWORD, "", Unavailable, "password");
+        check(&SqlState::INVALID_CATALOG_NAME, "", Unavailable, "database");
+        check(&SqlState::INVALID_SCHEMA_NAME, "", Unavailable, "CREATE SCHEMA");
+        check(&SqlState::INSUFFICIENT_PRIVILEGE, "", Unavailable, "GRANT");
+        check(&SqlState::UNDEFINED_TABLE, "", Unavailable, "ddl");
+        check(&SqlState::INVALID_SQL_STATEMENT_NAME, "", Unavailable, "prepared=false");
+        let said = "unsupported startup parameter: options";
+        check(&SqlState::PROTOCOL_VIOLATION, said, Unavailable, "prepared=false");
+        check(&SqlState::PROTOCOL_VIOLATION, "something else", Unavailable, "see the cause");
+        check(&SqlState::ADMIN_SHUTDOWN, "", Unavailable, "shutting down");
+        check(&SqlState::CANNOT_CONNECT_NOW, "", Unavailable, "starting");
+        check(&SqlState::PROGRAM_LIMIT_EXCEEDED, "", TooLarge, "larger");
+        check(&SqlState::INTERNAL_ERROR, "", Unavailable, "see the cause");
+    }
 }

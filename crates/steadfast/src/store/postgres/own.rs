@@ -1,15 +1,14 @@
 //! Connections of the store's own.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::AbortHandle;
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Notification};
 
-use super::clients::{Held, Role, Source};
+use super::clients::{Connecting, Held, Role, Source};
 use super::error::at_open;
 use crate::error::Result;
 use crate::store::StoreKey;
@@ -30,7 +29,8 @@ impl Own {
         let channel = self.channel.as_deref().filter(|_| role == Role::Service);
         let listener = channel.map(|_| Listener(Arc::clone(&self.waits)));
         let (client, driver) = self.drive(listener).await.map_err(at_open)?;
-        let connected = OwnClient { client, driver, listens: channel.is_some() };
+        let needs_session = self.config.get_options().is_some();
+        let connected = OwnClient { client, driver, listens: channel.is_some(), needs_session };
         if let Some(channel) = channel {
             connected.client.batch_execute(&format!("LISTEN \"{channel}\"")).await.map_err(at_open)?;
         }
@@ -53,7 +53,7 @@ impl Own {
 }
 
 impl Source for Own {
-    fn connect(&self, role: Role) -> Pin<Box<dyn Future<Output = Result<Box<dyn Held>>> + Send + '_>> {
+    fn connect(&self, role: Role) -> Connecting<'_> {
         Box::pin(async move { Ok(Box::new(self.connect(role).await?) as Box<dyn Held>) })
     }
 }
@@ -68,6 +68,7 @@ struct OwnClient {
     client: Client,
     driver: AbortHandle,
     listens: bool,
+    needs_session: bool,
 }
 
 impl Held for OwnClient {
@@ -77,6 +78,10 @@ impl Held for OwnClient {
 
     fn listens(&self) -> bool {
         self.listens
+    }
+
+    fn needs_session(&self) -> bool {
+        self.needs_session
     }
 
     fn abandon(&self) {

@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::error::at_run;
 use super::slot::Slot;
 use super::statements::Statement;
+use crate::random::jittered;
 use crate::store::StoreKey;
-use crate::store::waits::{Ticket, jittered};
+use crate::store::waits::Ticket;
 
 /// Pauses between two looks at a lease whose end nobody announces: short at first, then longer.
 const FIRST_POLL: Duration = Duration::from_millis(5);

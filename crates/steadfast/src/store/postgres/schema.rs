@@ -4,7 +4,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
 
 use super::connection::Connection;
-use super::error::{at_open, config_fault, failed};
+use super::error::{BEHIND_A_POOLER, at_open, config_fault, failed};
 use super::names::Names;
 use crate::error::{ErrorKind, Result};
 
@@ -19,7 +19,8 @@ const CURRENT: u32 = 1;
 /// Asks for everything in one round trip. `to_regclass` gives null for what is not there.
 const INSPECT: &str = "SELECT obj_description(r.oid, 'pg_class'), r.oid IS NOT NULL, \
      has_table_privilege(r.oid, 'SELECT') AND has_table_privilege(r.oid, 'INSERT') \
-     AND has_table_privilege(r.oid, 'UPDATE') AND has_table_privilege(r.oid, 'DELETE') \
+     AND has_table_privilege(r.oid, 'UPDATE') AND has_table_privilege(r.oid, 'DELETE'), \
+     current_setting('steadfast.session', true) = 'kept' \
      FROM (SELECT to_regclass($1)::oid) AS r(oid)";
 
 /// What there is under the name of the table.
@@ -40,14 +41,18 @@ pub(super) fn ddl(names: &Names) -> String {
 ///
 /// # Errors
 ///
-/// `NewerFormat` for a table of a newer version of this library, `InvalidConfig` for anybody else's, or if
-/// this user may not read and write it.
+/// `NewerFormat` for a table of a newer version of this library, `InvalidConfig` for anybody else's, if this
+/// user may not read and write it, or if a pooler has swallowed what the session was to begin with.
 pub(super) async fn inspect(connection: &Connection, names: &Names) -> Result<Contents> {
     let table = names.records();
     let rows = connection.client().query_typed(INSPECT, &[(&table, Type::TEXT)]).await.map_err(at_open)?;
     let [row] = &rows[..] else {
         return Err(failed(ErrorKind::Unavailable, "PostgreSQL did not answer a question about the table"));
     };
+    let is_kept = row.try_get::<_, Option<bool>>(3).map_err(at_open)? == Some(true);
+    if connection.needs_session() && !is_kept {
+        return Err(failed(ErrorKind::InvalidConfig, BEHIND_A_POOLER));
+    }
     if !row.try_get::<_, bool>(1).map_err(at_open)? {
         return Ok(Contents::Missing);
     }

@@ -28,6 +28,13 @@ impl Names {
         RecordName { prefix: &self.prefix, key }
     }
 
+    /// Returns the slot of a cluster that a record is in: that of the part between the braces.
+    pub(super) fn slot(&self, key: &StoreKey) -> u16 {
+        let mut hex = [0; 32];
+        crate::hex::encode_into(key.as_bytes(), &mut hex);
+        crc16(&hex) % 16_384
+    }
+
     /// Names the index of a user: `steadfast:user:0123…`.
     pub(super) fn user(&self, user: &UserKey) -> String {
         format!("{}{}", self.users, user.to_hex())
@@ -68,6 +75,18 @@ fn glob_escaped(text: &str) -> String {
         escaped.push(c);
     }
     escaped
+}
+
+/// Computes the checksum by which a cluster spreads keys (CRC-16/XMODEM).
+fn crc16(bytes: &[u8]) -> u16 {
+    bytes.iter().fold(0, |crc, byte| {
+        (0..8).fold(
+            crc ^ u16::from(*byte) << 8,
+            |crc: u16, _| {
+                if crc & 0x8000 == 0 { crc << 1 } else { crc << 1 ^ 0x1021 }
+            },
+        )
+    })
 }
 
 /// The name of a record, written into a command without a string of its own.
@@ -131,6 +150,13 @@ mod tests {
         for other in ["app:user:x", "app:{}", "other:{a5}", "app:{a5a5}:waiters"] {
             assert_eq!(names.key_of(other.as_bytes()), None, "{other}");
         }
+    }
+
+    #[test]
+    fn the_slot_is_that_of_the_cluster() {
+        // The check value of this checksum, and the example of the cluster's specification.
+        assert_eq!(crc16(b"123456789"), 0x31c3);
+        assert_eq!(crc16(b"foo") % 16_384, 12_182);
     }
 
     #[test]

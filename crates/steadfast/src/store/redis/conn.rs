@@ -1,17 +1,25 @@
 //! One connection that all calls share, to a server or to a cluster.
 
+use std::time::Duration;
+
 use redis::aio::{ConnectionLike as _, MultiplexedConnection};
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{MultipleNodeRoutingInfo, Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
-use redis::{Cmd, Pipeline, Value};
+use redis::{Cmd, Pipeline, RedisError, RedisResult, RetryMethod, Value};
 
 use super::error::Fault;
+
+/// How often a command of a cluster is sent elsewhere, or again, because a node refused it.
+const TRIES: u32 = 5;
+
+/// The pause before it is sent again, doubled each time.
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// A connection. A clone is another handle to it.
 #[derive(Clone)]
 pub(super) enum Conn {
     Server(MultiplexedConnection),
-    /// The library's: it knows which slot is where, and follows redirections.
+    /// The library's, which knows which slot is where.
     Cluster(ClusterConnection),
 }
 
@@ -27,7 +35,7 @@ impl Conn {
     pub(super) async fn send(&mut self, cmd: &Cmd) -> Result<Value, Fault> {
         answered(match self {
             Self::Server(server) => server.send_packed_command(cmd).await,
-            Self::Cluster(cluster) => cluster.req_packed_command(cmd).await,
+            Self::Cluster(cluster) => send_in_cluster(cluster, cmd).await,
         })
     }
 
@@ -91,6 +99,53 @@ impl Conn {
     }
 }
 
+/// Sends a command to the node that has its key, and follows slots that move.
+///
+/// Only what a node refused is sent again: it has not happened. The library would also repeat what may have
+/// happened, and so might create anew what was created and deleted before.
+async fn send_in_cluster(cluster: &mut ClusterConnection, cmd: &Cmd) -> RedisResult<Value> {
+    let mut pause = PAUSE;
+    for _ in 1..TRIES {
+        let error = match cluster.req_packed_command(cmd).await.and_then(Value::extract_error) {
+            Ok(value) => return Ok(value),
+            Err(error) => error,
+        };
+        match error.retry_method() {
+            // By now the library has begun to look where the slots are, and waits for it with what follows.
+            RetryMethod::MovedRedirect => {}
+            RetryMethod::AskRedirect => match ask_elsewhere(cluster, cmd, &error).await {
+                Some(answer) => return answer,
+                None => tokio::time::sleep(pause).await,
+            },
+            RetryMethod::RefreshSlotsAndRetry | RetryMethod::ReconnectFromInitialConnections => {
+                tokio::time::sleep(pause).await;
+            }
+            RetryMethod::WaitAndRetry if error.code() == Some("TRYAGAIN") => tokio::time::sleep(pause).await,
+            _ => return Err(error),
+        }
+        pause *= 2;
+    }
+    cluster.req_packed_command(cmd).await
+}
+
+/// Sends a command to the node that a key is just moving to; nothing if that node is not known yet.
+async fn ask_elsewhere(
+    cluster: &mut ClusterConnection,
+    cmd: &Cmd,
+    error: &RedisError,
+) -> Option<RedisResult<Value>> {
+    let (address, _slot) = error.redirect_node()?;
+    let (host, port) = address.rsplit_once(':')?;
+    let node = SingleNodeRoutingInfo::ByAddress { host: host.to_owned(), port: port.parse().ok()? };
+    let mut commands = redis::pipe();
+    commands.cmd("ASKING").add_command(cmd.clone());
+    match cluster.route_pipeline(commands, 0, 2, node).await {
+        Ok(answers) => answers.into_iter().nth(1).map(Ok),
+        Err(error) if matches!(error.retry_method(), RetryMethod::ReconnectFromInitialConnections) => None,
+        Err(error) => Some(Err(error)),
+    }
+}
+
 /// Reads an address as the library writes it: `host:port`, an IPv6 address without brackets.
 fn address_of(value: &Value) -> Option<(String, u16)> {
     let text = match value {
@@ -103,6 +158,6 @@ fn address_of(value: &Value) -> Option<(String, u16)> {
 }
 
 /// Turns a refusal, which the library takes for an answer, into a fault.
-fn answered(answer: redis::RedisResult<Value>) -> Result<Value, Fault> {
+fn answered(answer: RedisResult<Value>) -> Result<Value, Fault> {
     answer.and_then(Value::extract_error).map_err(|error| Fault::of(&error))
 }

@@ -14,13 +14,6 @@ use super::sentinel;
 use super::server::{self, Login};
 use super::waits::Waits;
 
-/// How often a command of a cluster follows a redirection, or a server that has just been replaced.
-const REDIRECTIONS: u32 = 4;
-
-/// Pauses of the library between them, in milliseconds.
-const SHORTEST_PAUSE: u64 = 5;
-const LONGEST_PAUSE: u64 = 100;
-
 /// Opens connections of one kind.
 pub(super) struct Dialer {
     pub(super) options: RedisOptions,
@@ -89,9 +82,7 @@ impl Dialer {
             .connection_timeout(self.options.connect_timeout)
             .response_timeout(self.response_timeout)
             .overall_response_timeout(Some(self.response_timeout))
-            .retries(REDIRECTIONS)
-            .min_retry_wait(SHORTEST_PAUSE)
-            .max_retry_wait(LONGEST_PAUSE)
+            .retries(0)
             .push_sender(move |push: PushInfo| waits.heard(&push));
         #[cfg(feature = "tls")]
         let builder = with_tls(builder, &self.options)?;

@@ -2,6 +2,9 @@
 //!
 //! A server's own words can quote a command, and so a key: of its answers only the code goes into an error.
 
+use std::error::Error as StdError;
+use std::sync::Arc;
+
 use redis::{ErrorKind as ClientErrorKind, RedisError, ServerErrorKind};
 
 use crate::error::{Error, ErrorKind};
@@ -80,7 +83,11 @@ impl Fault {
             return Self::TimedOut;
         }
         match error.kind() {
-            ClientErrorKind::Io => Self::Disconnected(io_kind(error)),
+            ClientErrorKind::Io => match io_kind(error) {
+                // What the other side sent is no TLS, or its certificate is not to be trusted.
+                std::io::ErrorKind::InvalidData => Self::Tls,
+                kind => Self::Disconnected(kind),
+            },
             ClientErrorKind::AuthenticationFailed => Self::Refused(Refusal::Login),
             ClientErrorKind::RESP3NotSupported => Self::Refused(Refusal::TooOld),
             ClientErrorKind::ClusterConnectionNotFound => {
@@ -133,9 +140,8 @@ impl Fault {
         )
     }
 
-    /// Reports whether the answer may be about a setting rather than about the moment, when it comes to the
-    /// first connection.
-    fn at_start(self) -> Error {
+    /// Explains why the first connection failed: some answers are then about a setting, not about the moment.
+    pub(super) fn at_start(self) -> Error {
         match self {
             Self::Refused(Refusal::Login | Refusal::Permission | Refusal::Database | Refusal::TooOld)
             | Self::Tls => self.explained(ErrorKind::InvalidConfig),
@@ -233,25 +239,16 @@ impl Refusal {
 
 /// Returns what the operating system said, as far as the client library tells.
 fn io_kind(error: &RedisError) -> std::io::ErrorKind {
-    use std::error::Error as _;
-    use std::io::ErrorKind::{ConnectionRefused, ConnectionReset};
-    let source = error.source().and_then(|source| source.downcast_ref::<std::io::Error>());
-    match source {
-        Some(source) => source.kind(),
-        None if error.is_connection_refusal() => ConnectionRefused,
-        None => ConnectionReset,
-    }
+    // The library shares its causes, and shows what it shares them by.
+    let cause = error.source().and_then(|source| source.downcast_ref::<Arc<dyn StdError + Send + Sync>>());
+    let cause = cause.and_then(|cause| cause.downcast_ref::<std::io::Error>());
+    cause.map_or(std::io::ErrorKind::ConnectionReset, std::io::Error::kind)
 }
 
 impl From<Fault> for Error {
     fn from(fault: Fault) -> Self {
         fault.explained(fault.kind())
     }
-}
-
-/// Explains why the first connection failed: what the server refuses then is a wrong setting.
-pub(super) fn at_start(fault: Fault) -> Error {
-    fault.at_start()
 }
 
 /// Makes an error about the settings.
@@ -289,6 +286,15 @@ mod tests {
         check("WRONGTYPE Operation against a key", Refusal::WrongType);
         check("NOPROTO unsupported protocol version", Refusal::TooOld);
         check("ERR max number of clients reached", Refusal::Connections);
+    }
+
+    #[test]
+    fn what_the_operating_system_said_is_kept() {
+        use std::io::ErrorKind::{ConnectionRefused, InvalidData, TimedOut};
+        let of = |kind: std::io::ErrorKind| Fault::of(&RedisError::from(std::io::Error::from(kind)));
+        assert_eq!(of(ConnectionRefused), Fault::Disconnected(ConnectionRefused));
+        assert_eq!(of(TimedOut), Fault::TimedOut);
+        assert_eq!(of(InvalidData), Fault::Tls);
     }
 
     #[test]

@@ -21,7 +21,10 @@ use crate::store::{Record, UserKey, Version};
 use crate::time::Timestamp;
 
 /// The format that this version writes, and the newest that it reads.
-pub(super) const FORMAT: u8 = 1;
+const FORMAT: u8 = 1;
+
+/// The highest number that a format will ever have. What begins with a higher byte is somebody else's text.
+const LAST_FORMAT: u8 = 31;
 
 /// Length of the head without a user.
 const HEAD: usize = 35;
@@ -49,11 +52,8 @@ pub(super) fn write(record: &Record, into: &mut impl Write) -> io::Result<()> {
 /// Reads a record; its payload shares the bytes that came from the server.
 pub(super) fn read(mut value: Bytes) -> Result<Record, Fault> {
     let format = *value.first().ok_or(Fault::Damaged)?;
-    if format > FORMAT {
-        return Err(Fault::NewerFormat);
-    }
     if format != FORMAT || value.len() < HEAD {
-        return Err(Fault::Damaged);
+        return Err(not_ours(format));
     }
     let version = Version::from_u64(number(&value, VERSION)?);
     let expires_at = Timestamp::from_micros(number(&value, DEADLINE)?);
@@ -68,6 +68,11 @@ pub(super) fn read(mut value: Bytes) -> Result<Record, Fault> {
         _ => return Err(Fault::Damaged),
     };
     Ok(Record { payload, version, expires_at, user })
+}
+
+/// Tells a record of a newer version from damage, by its first byte.
+pub(super) fn not_ours(format: u8) -> Fault {
+    if (FORMAT + 1..=LAST_FORMAT).contains(&format) { Fault::NewerFormat } else { Fault::Damaged }
 }
 
 /// Reads a number at a place.
@@ -107,6 +112,17 @@ mod tests {
     }
 
     #[test]
+    fn the_bytes_of_a_record_never_change() {
+        let mut value = Vec::new();
+        let written = record(Some(UserKey::from_bytes(*b"0123456789abcdef")), b"payload");
+        write(&written, &mut value).expect("a vector takes everything");
+        let golden =
+            b"\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0\0\x12\xd6\x87\
+            \x010123456789abcdefpayload";
+        assert_eq!(value, golden);
+    }
+
+    #[test]
     fn what_the_driver_never_writes_is_damaged_and_what_a_later_one_writes_is_newer() {
         let mut value = Vec::new();
         write(&record(Some(UserKey::from_bytes([7; 16])), b""), &mut value)
@@ -122,6 +138,7 @@ mod tests {
         };
         assert_eq!(changed(0, 0), Err(Fault::Damaged));
         assert_eq!(changed(0, FORMAT + 1), Err(Fault::NewerFormat));
+        assert_eq!(changed(0, b'a'), Err(Fault::Damaged));
         assert_eq!(changed(BOUND, 2), Err(Fault::Damaged));
     }
 

@@ -35,10 +35,13 @@ pub(super) struct Link {
 #[derive(Default)]
 struct State {
     live: Option<Arc<Live>>,
-    dialing: Option<watch::Receiver<Option<Result<Arc<Live>, Fault>>>>,
+    dialing: Option<Dialing>,
     /// Why the last try failed, and until when no other is made.
     failed: Option<(Instant, Fault)>,
 }
+
+/// Tells how a try to open a connection ended, to all who wait for it.
+type Dialing = watch::Receiver<Option<Result<Arc<Live>, Fault>>>;
 
 /// A connection in use.
 pub(super) struct Live {
@@ -74,10 +77,7 @@ impl Link {
     /// Opens a connection in the background, unless that is under way, or has just failed.
     ///
     /// A task of its own, because the call that began it may be given up before it is done.
-    fn dial(
-        self: &Arc<Self>,
-        state: &mut State,
-    ) -> Result<watch::Receiver<Option<Result<Arc<Live>, Fault>>>, Fault> {
+    fn dial(self: &Arc<Self>, state: &mut State) -> Result<Dialing, Fault> {
         if let Some(dialing) = state.dialing.as_ref().filter(|dialing| dialing.has_changed().is_ok()) {
             return Ok(dialing.clone());
         }

@@ -78,18 +78,25 @@ pub(super) async fn listen(
     name: String,
     links: Vec<Weak<Link>>,
 ) {
-    for sentinel in sentinels.iter().cycle() {
+    let refresh = || links.iter().filter_map(Weak::upgrade).for_each(|link| link.refresh());
+    for (turn, sentinel) in sentinels.iter().cycle().enumerate() {
         let (heard, mut news) = mpsc::unbounded_channel();
         let config = server::config(options.connect_timeout, options.connect_timeout).set_push_sender(heard);
         if let Ok(mut connection) = connect(&options, sentinel, &config).await
             && connection.subscribe(SWITCHED).await.is_ok()
         {
-            // What happened while nobody listened is not told again.
+            if turn > 0 {
+                // What happened while nobody listened is not told again.
+                refresh();
+            }
             while links.iter().any(|link| link.strong_count() > 0) {
                 let Ok(push) = tokio::time::timeout(LISTEN_AGAIN, news.recv()).await else { continue };
                 let Some(push) = push.filter(|push| push.kind != PushKind::Disconnection) else { break };
                 if is_about(&push, &name) {
-                    links.iter().filter_map(Weak::upgrade).for_each(|link| link.refresh());
+                    refresh();
+                    // The sentinel that is asked for the new master may be the last to learn of it.
+                    tokio::time::sleep(LISTEN_AGAIN).await;
+                    refresh();
                 }
             }
         }

@@ -12,7 +12,7 @@ use redis::Value;
 use super::command::{Names, call, call_on_two};
 use super::conn::Node;
 use super::dial::Dialer;
-use super::error::{DRIVER, Fault, at_start, config_fault};
+use super::error::{DRIVER, Fault, config_fault};
 use super::link::Link;
 use super::options::{RedisOptions, Servers};
 use super::scan::Scan;
@@ -42,6 +42,9 @@ const LONGEST_LEASE: Duration = Duration::from_secs(100 * 365 * 86_400);
 
 /// How long damaged bytes are kept for an operator to look at.
 const KEEP_ASIDE: Duration = Duration::from_secs(7 * 86_400);
+
+/// How many neighbouring slots of a cluster are taken to fail together: a 64th of all.
+const SLOTS_TOGETHER: usize = 256;
 
 /// Oldest server, for `SET … PXAT` and RESP3.
 const OLDEST: (u32, u32) = (6, 2);
@@ -126,11 +129,11 @@ impl RedisStore {
 
     /// Connects, and reads what the server says about itself, if it may be asked.
     async fn inspect(&self) -> Result<()> {
-        self.shared.link.live().await.map_err(at_start)?;
+        self.shared.link.live().await.map_err(Fault::at_start)?;
         // A call that a session needs: a missing right is reported here, not by the first visitor.
         let probe = call(&LOAD, self.shared.names.record(&StoreKey::from_bytes([0; 16])), 0);
-        self.call(&LOAD, &probe).await.map_err(at_start)?;
-        let mut live = self.shared.link.live().await.map_err(at_start)?.conn.clone();
+        self.call(&LOAD, &probe).await.map_err(Fault::at_start)?;
+        let mut live = self.shared.link.live().await.map_err(Fault::at_start)?.conn.clone();
         let Ok(info) = live.send_to(&redis::cmd("INFO"), &Node::Only).await else { return Ok(()) };
         let info = match &info {
             Value::BulkString(text) => String::from_utf8_lossy(text),
@@ -164,8 +167,9 @@ impl RedisStore {
     /// Calls a script that answers with a number.
     async fn ask(&self, script: &Script, cmd: &redis::Cmd) -> Result<i64, Fault> {
         match self.call(script, cmd).await? {
-            Value::Int(damage) if damage < -1 - i64::from(layout::FORMAT) => Err(Fault::NewerFormat),
-            Value::Int(damage) if damage < 0 => Err(Fault::Damaged),
+            Value::Int(found) if found < 0 => {
+                Err(layout::not_ours(u8::try_from(-1 - found).map_err(|_| Fault::Nonsense)?))
+            }
             Value::Int(answer) => Ok(answer),
             _ => Err(Fault::Nonsense),
         }
@@ -324,7 +328,7 @@ impl RedisStore {
             if !told {
                 pause = LAST_LOOK.min(pause * 2);
             }
-            let look = if told { LOOK_WHEN_TOLD } else { pause };
+            let look = if told { LOOK_WHEN_TOLD } else { random::jittered(pause) };
             if tokio::time::timeout(look.min(left), ended).await.is_ok() && told {
                 return;
             }
@@ -358,6 +362,14 @@ impl Store for RedisStore {
 
     fn coverage(&self) -> Coverage {
         if self.shared.evicts.load(Ordering::Relaxed) { Coverage::BestEffort } else { Coverage::Complete }
+    }
+
+    /// Puts neighbouring slots of a cluster together: a node has thousands of them in a row.
+    fn fault_domain(&self, key: &StoreKey) -> usize {
+        if !self.shared.is_cluster {
+            return 0;
+        }
+        usize::from(self.shared.names.slot(key)) / SLOTS_TOGETHER
     }
 
     async fn now(&self) -> Result<Timestamp> {

@@ -15,7 +15,8 @@ use super::job::{IfDropped, Jobs, call};
 use super::writer::Counters;
 use super::{file, readers, writer, writes};
 use crate::error::{ErrorKind, Result};
-use crate::store::waits::{Ticket, Waits, jittered};
+use crate::random::jittered;
+use crate::store::waits::{Ticket, Waits};
 use crate::store::{
     Acquired, Created, Deleted, Lease, LeaseEnd, LeaseToken, Listed, Loaded, Predecessor, Record, Renewed,
     Replaced, Store, StoreKey, Touched, Updated, UserKey, Version,

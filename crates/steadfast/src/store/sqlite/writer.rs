@@ -9,7 +9,7 @@ use super::db::Db;
 use super::file::is_busy;
 use super::job::{Job, Jobs};
 use super::queue::CloseOnDrop;
-use crate::store::waits::jittered;
+use crate::random::jittered;
 
 /// Most calls in one transaction, so that other processes get the lock in between.
 const GROUP: usize = 256;

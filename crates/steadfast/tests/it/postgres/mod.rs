@@ -2,3 +2,11 @@
 
 mod conformance;
 mod fixture;
+mod outage;
+mod refusals;
+mod round_trips;
+mod snapshots;
+mod table;
+#[cfg(feature = "tls")]
+mod tls;
+mod waiting;

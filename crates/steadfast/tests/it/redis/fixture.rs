@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use redis::aio::MultiplexedConnection;
-use redis::{Client, Cmd, FromRedisValue};
 use steadfast::Timestamp;
 use steadfast::store::redis::{RedisOptions, RedisStore, Servers};
 use steadfast::store::{
@@ -54,16 +52,6 @@ pub(super) fn cluster() -> Servers {
 pub(super) fn sentinels() -> Servers {
     let (hosts, name) = hosts(&dsn("REDIS_SENTINEL"));
     Servers::Sentinels(hosts, name)
-}
-
-/// Opens a plain connection, to look at what the driver did.
-pub(super) async fn plain(port: u16) -> MultiplexedConnection {
-    let client = Client::open(format!("redis://127.0.0.1:{port}/")).unwrap();
-    client.get_multiplexed_async_connection().await.unwrap()
-}
-
-pub(super) async fn ask<T: FromRedisValue>(connection: &mut MultiplexedConnection, cmd: &Cmd) -> T {
-    cmd.query_async(connection).await.unwrap()
 }
 
 pub(super) fn key() -> StoreKey {

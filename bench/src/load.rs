@@ -14,13 +14,13 @@ const CONNECTIONS: usize = 16;
 
 const SESSIONS: usize = 256;
 
-pub(super) struct Load {
+pub(crate) struct Load {
     connections: Vec<Connection>,
     cookies: Rc<[String]>,
 }
 
 impl Load {
-    pub(super) async fn connect(address: SocketAddr) -> Result<Self> {
+    pub(crate) async fn connect(address: SocketAddr) -> Result<Self> {
         let mut connections = Vec::new();
         for _ in 0..CONNECTIONS {
             let stream = TcpStream::connect(address).await?;
@@ -31,11 +31,10 @@ impl Load {
     }
 
     /// Starts the sessions of the requests that follow.
-    pub(super) async fn start_sessions(&mut self, server: &str) -> Result<()> {
+    pub(crate) async fn start_sessions(&mut self, path: &str) -> Result<()> {
         let mut cookies = Vec::new();
         for _ in 0..SESSIONS {
-            let path = if server == "layer" { "/memory/start".into() } else { format!("/{server}/start") };
-            let response = self.connections[0].send(&request(&path, "")).await?;
+            let response = self.connections[0].send(&request(path, "")).await?;
             let cookie = header(response, "set-cookie: ").ok_or("the session was given no cookie")?;
             cookies.push(cookie.split(';').next().unwrap_or_default().to_owned());
         }
@@ -43,10 +42,16 @@ impl Load {
         Ok(())
     }
 
-    /// Sends requests for a while, and returns the server's processor time for each, in microseconds.
-    pub(super) async fn run(&mut self, path: &str, time: Duration) -> Result<f64> {
+    /// Sends one request, of the first session if there is one, and returns the body of the response.
+    pub(crate) async fn get(&mut self, path: &str) -> Result<String> {
+        let cookie = self.cookies.first().map_or("", String::as_str);
+        let response = self.connections[0].send(&request(path, cookie)).await?;
+        Ok(response.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned())
+    }
+
+    /// Sends requests for a while, and returns how many.
+    pub(crate) async fn run(&mut self, path: &str, time: Duration) -> Result<u32> {
         let requests: Rc<[_]> = self.cookies.iter().map(|cookie| request(path, cookie)).collect();
-        let before = self.cpu().await?;
         let (sent, until) = (Rc::new(Cell::new(0)), Instant::now() + time);
         let tasks = tokio::task::LocalSet::new();
         let mut running = Vec::new();
@@ -64,16 +69,7 @@ impl Load {
         for connection in running {
             self.connections.push(connection.await??);
         }
-        let used = self.cpu().await? - before;
-        #[expect(clippy::cast_precision_loss, reason = "a few seconds in nanoseconds")]
-        let microseconds = used as f64 / 1_000.0;
-        Ok(microseconds / f64::from(u32::try_from(sent.get())?))
-    }
-
-    async fn cpu(&mut self) -> Result<u64> {
-        let response = self.connections[0].send(&request("/cpu", "")).await?;
-        let body = response.split_once("\r\n\r\n").map_or("", |(_, body)| body);
-        Ok(body.parse()?)
+        Ok(u32::try_from(sent.get())?)
     }
 }
 

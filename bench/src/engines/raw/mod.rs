@@ -1,0 +1,74 @@
+//! The raw calls of an engine: those that no session layer could do without, each one round trip, on the
+//! client library and with the settings of the driver.
+
+mod mariadb;
+mod memcached;
+mod postgres;
+mod redis;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::Engine;
+use crate::Result;
+use crate::stats::quantile;
+
+pub(super) use mariadb::MariaDb;
+pub(super) use memcached::Memcached;
+pub(super) use postgres::Postgres;
+pub(super) use redis::Redis;
+
+/// Bytes of a blob: what a session of the load has as a record.
+pub(crate) const BLOB: usize = 480;
+
+/// How long a lease is held.
+const LEASE: Duration = Duration::from_secs(10);
+
+/// The key of a blob: the digits in the cookie.
+pub(super) type Key = [u8; 16];
+
+pub(super) trait Raw: Sized + Send + Sync + 'static {
+    /// Connects, and makes the table if one is needed.
+    async fn connect(dsn: &str) -> Result<Self>;
+
+    fn create(&self, key: Key, blob: Vec<u8>) -> impl Future<Output = Result<()>> + Send;
+
+    fn read(&self, key: Key) -> impl Future<Output = Result<Vec<u8>>> + Send;
+
+    fn write(&self, key: Key, blob: Vec<u8>) -> impl Future<Output = Result<()>> + Send;
+
+    /// Takes the lease and reads.
+    fn acquire(&self, key: Key, token: u64) -> impl Future<Output = Result<Vec<u8>>> + Send;
+
+    /// Writes and ends the lease.
+    fn release(&self, key: Key, token: u64, blob: Vec<u8>) -> impl Future<Output = Result<()>> + Send;
+}
+
+/// Returns a number that it never returned before.
+pub(super) fn number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Returns how long one raw read after another takes, in milliseconds, in the median.
+pub(crate) async fn round_trip(engine: Engine, dsn: &str, times: usize) -> Result<f64> {
+    match engine {
+        Engine::Redis => round_trip_of::<Redis>(dsn, times).await,
+        Engine::Postgres => round_trip_of::<Postgres>(dsn, times).await,
+        Engine::Mariadb => round_trip_of::<MariaDb>(dsn, times).await,
+        Engine::Memcached => round_trip_of::<Memcached>(dsn, times).await,
+    }
+}
+
+async fn round_trip_of<R: Raw>(dsn: &str, times: usize) -> Result<f64> {
+    let raw = R::connect(dsn).await?;
+    let key = format!("{:016}", number()).as_bytes().try_into()?;
+    raw.create(key, vec![0; BLOB]).await?;
+    let mut took = Vec::with_capacity(times);
+    for _ in 0..times {
+        let began = Instant::now();
+        raw.read(key).await?;
+        took.push(began.elapsed().as_secs_f64() * 1e3);
+    }
+    Ok(quantile(&mut took, 0.5))
+}
