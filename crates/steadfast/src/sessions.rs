@@ -46,6 +46,8 @@ impl Sessions {
     ///
     /// `memory:`, `files:PATH`, `sqlite:PATH`, `redis://HOST`, `postgres://HOST/DATABASE`,
     /// `mysql://HOST/DATABASE`, `memcached://HOST`, …; the options of each are on its page in `docs/drivers/`.
+    /// `memory:`, `files:PATH`, `sqlite:PATH`, `redis://HOST`, `postgres://HOST`, `mysql://HOST`, `memcached://HOST`,
+    /// `cookie:`; the options of each are on its page in `docs/drivers/`.
     ///
     /// # Errors
     ///
@@ -102,7 +104,7 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// Whatever the store fails with.
+    /// Whatever the store fails with; [`Unsupported`](crate::ErrorKind::Unsupported) where sessions travel in cookies.
     ///
     /// # Cancel safety
     ///

@@ -52,6 +52,16 @@ pub(super) async fn open(dsn: &str, builder: &SessionsBuilder) -> Result<SharedS
     }
 }
 
+/// Reports whether a connection string asks for no store at all: `cookie:`.
+#[cfg(feature = "cookie")]
+pub(super) fn is_carried(dsn: &str) -> Result<bool> {
+    let dsn = Dsn::parse(dsn)?;
+    if dsn.driver != "cookie" {
+        return Ok(false);
+    }
+    dsn.finish("cookie:").map(|()| true)
+}
+
 fn unknown(driver: &str) -> Error {
     if ELSEWHERE
         .iter()
