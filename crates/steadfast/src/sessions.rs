@@ -44,8 +44,6 @@ impl Sessions {
 
     /// Opens the store that a connection string names, with the default [`Policy`](crate::Policy).
     ///
-    /// `memory:`, `files:PATH`, `sqlite:PATH`, `redis://HOST`, `postgres://HOST/DATABASE`,
-    /// `mysql://HOST/DATABASE`, `memcached://HOST`, …; the options of each are on its page in `docs/drivers/`.
     /// `memory:`, `files:PATH`, `sqlite:PATH`, `redis://HOST`, `postgres://HOST`, `mysql://HOST`, `memcached://HOST`,
     /// `cookie:`; the options of each are on its page in `docs/drivers/`.
     ///
