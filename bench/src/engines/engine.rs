@@ -38,7 +38,7 @@ impl Engine {
     pub(crate) async fn prepare(self, dsn: &str) -> Result<()> {
         match self {
             Self::Postgres => postgres(dsn)?.create().await?,
-            Self::Mariadb => mysql(dsn)?.create_tables().await?,
+            Self::Mariadb => mysql(dsn)?.create().await?,
             Self::Redis | Self::Memcached => {}
         }
         Ok(())
@@ -52,7 +52,7 @@ impl Engine {
                 SharedStore::new(RedisStore::options().connect(Servers::One(host.to_owned(), port)).await?)
             }
             Self::Postgres => SharedStore::new(postgres(dsn)?.open().await?),
-            Self::Mariadb => SharedStore::new(mysql(dsn)?.connect().await?),
+            Self::Mariadb => SharedStore::new(mysql(dsn)?.open().await?),
             Self::Memcached => {
                 let (host, port) = address(dsn)?;
                 let options = MemcachedStore::options().server(format!("{host}:{port}"));

@@ -20,6 +20,8 @@ pub(crate) enum Store {
     Postgres,
     Mysql,
     Memcached,
+    /// None: each session travels in its cookie.
+    Cookie,
 }
 
 impl Store {
@@ -30,6 +32,7 @@ impl Store {
             Self::Memory => "memory:".to_owned(),
             Self::Files => format!("files:{}", dir.join("sessions").display()),
             Self::Sqlite => format!("sqlite:{}", dir.join("sessions.db").display()),
+            Self::Cookie => "cookie:".to_owned(),
             Self::Redis => self.on(&shared_dsn("REDIS")),
             Self::RedisCluster => self.on(&shared_dsn("REDIS_CLUSTER")),
             Self::RedisSentinel => self.on(&shared_dsn("REDIS_SENTINEL")),
@@ -44,7 +47,7 @@ impl Store {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("probe_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         match self {
-            Self::Memory | Self::Files | Self::Sqlite => server.to_owned(),
+            Self::Memory | Self::Files | Self::Sqlite | Self::Cookie => server.to_owned(),
             Self::Postgres | Self::Mysql => format!("{server}?table={name}&create=true"),
             Self::Redis | Self::RedisCluster | Self::RedisSentinel | Self::Memcached => {
                 format!("{server}?prefix={name}:")
@@ -55,7 +58,7 @@ impl Store {
     /// Starts a server of the test's own, if it is a server.
     pub(crate) fn server(self) -> Option<Box<dyn Server>> {
         Some(match self {
-            Self::Memory | Self::Files | Self::Sqlite => return None,
+            Self::Memory | Self::Files | Self::Sqlite | Self::Cookie => return None,
             Self::Redis => Box::new(Redis::start().unwrap()),
             Self::RedisCluster => Box::new(RedisCluster::start().unwrap()),
             Self::RedisSentinel => Box::new(RedisSentinel::start().unwrap()),
@@ -102,6 +105,7 @@ impl Store {
             Self::Postgres => "postgres",
             Self::Mysql => "mysql",
             Self::Memcached => "memcached",
+            Self::Cookie => "cookie",
         }
     }
 

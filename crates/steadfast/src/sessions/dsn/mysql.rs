@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn every_option_is_read() {
         let dsn = "mysql://app:hunter2@one:1/shop?table=t&create=true&socket=/run/s&connections=2&timeout=2s\
-             &poll_interval=5ms&multi_statements=false&tls-ca=/etc/ca.pem";
+             &poll_interval=5ms&multi_statements=false&tls_ca=/etc/ca.pem";
         let (options, create) = options(Dsn::parse(dsn).expect("a driver")).expect("all is known");
         let shown = format!("{options:?}");
         for part in [

@@ -4,8 +4,8 @@ use super::address::{Address, Host};
 use super::parse::Dsn;
 use crate::error::Result;
 use crate::sessions::SessionsBuilder;
-use crate::store::SharedStore;
 use crate::store::redis::{RedisOptions, RedisStore, Servers};
+use crate::store::{SharedStore, Tls};
 
 const GRAMMAR: &str = "redis[s]://[user:password@]host[:port][/database], redis+unix:///path?database=0, \
      redis[s]+sentinel://host:port,…/master?database=0, redis[s]+cluster://host:port,…; options: prefix, \
@@ -24,7 +24,7 @@ pub(super) async fn redis(mut dsn: Dsn<'_>, builder: &SessionsBuilder) -> Result
 /// Reads the string; its faults are kept by it.
 fn read(dsn: &mut Dsn<'_>) -> (RedisOptions, Servers) {
     let (scheme, kind) = dsn.driver.split_once('+').unwrap_or((dsn.driver, ""));
-    let mut options = tls(dsn, scheme == "rediss", RedisStore::options());
+    let mut options = RedisStore::options().tls(tls(dsn, scheme == "rediss"));
     let servers = match kind {
         "unix" => socket(dsn, &mut options),
         "sentinel" => {
@@ -131,24 +131,15 @@ fn timeouts(dsn: &mut Dsn<'_>, mut options: RedisOptions) -> RedisOptions {
     options
 }
 
-#[cfg(not(feature = "tls"))]
-fn tls(dsn: &mut Dsn<'_>, encrypted: bool, options: RedisOptions) -> RedisOptions {
-    if encrypted {
-        dsn.fault("`rediss` needs the feature `tls`");
-    }
-    options
-}
-
-#[cfg(feature = "tls")]
-fn tls(dsn: &mut Dsn<'_>, encrypted: bool, options: RedisOptions) -> RedisOptions {
+fn tls(dsn: &mut Dsn<'_>, encrypted: bool) -> Tls {
     match (encrypted, dsn.text("tls_ca")) {
-        (true, Some(file)) => options.tls_ca(file),
-        (true, None) => options.tls(),
+        (true, Some(file)) => Tls::PrivateCa(file.into()),
+        (true, None) => Tls::PublicCa,
         (false, Some(_)) => {
             dsn.fault("`tls_ca` needs `rediss`");
-            options
+            Tls::Off
         }
-        (false, None) => options,
+        (false, None) => Tls::Off,
     }
 }
 
@@ -169,7 +160,7 @@ mod tests {
     #[track_caller]
     fn check_refused(text: &str, says: &str) {
         let mut dsn = Dsn::parse(text).expect("it has a driver");
-        read(&mut dsn);
+        let _ = read(&mut dsn);
         let fault = dsn.finish(GRAMMAR).expect_err(text).to_string();
         assert!(fault.contains(says), "{text}: {fault}");
         assert!(!fault.contains("hush"), "{text}: {fault}");
@@ -201,6 +192,8 @@ mod tests {
         );
         let cluster = Servers::Cluster(vec![host("one", 6379), host("::1", 7)]);
         check("redis+cluster://one,[::1]:7", &cluster, "database: 0");
+        check("rediss+cluster://one,[::1]:7", &cluster, "tls: PublicCa");
+        check("rediss://localhost?tls_ca=/ca.pem", &one, "tls: PrivateCa(\"/ca.pem\")");
     }
 
     #[test]

@@ -208,9 +208,9 @@ async fn write(
         waiting.add(batch.drain(..).map(|(Sealed { bytes: packet, first, commands }, answered)| {
             // A single packet is not copied.
             if bytes.is_empty() {
-                bytes = packet
+                bytes = packet;
             } else {
-                bytes.extend_from_slice(&packet)
+                bytes.extend_from_slice(&packet);
             }
             Sent { at, first, commands, replies: Vec::with_capacity(commands as usize), answered }
         }));

@@ -21,9 +21,12 @@ pub(super) struct Greeting {
 }
 
 /// Logs in, and asks the server who it is: one round trip, or two with a login.
+///
+/// `ask_time` is the command that asks for the time, and makes what it asks if it is not there yet.
 pub(super) async fn exchange(
     stream: &mut Stream,
     login: Option<&(String, String)>,
+    ask_time: &[u8],
 ) -> Result<Greeting, LinkError> {
     if let Some((user, password)) = login {
         let login = format!("{user} {password}");
@@ -32,7 +35,7 @@ pub(super) async fn exchange(
             return Err(LinkError::NotLetIn);
         }
     }
-    send(stream, b"stats settings\r\nstats\r\nmn\r\n").await?;
+    send(stream, &[b"stats settings\r\nstats\r\n", ask_time].concat()).await?;
     let mut lines = Lines::new(&mut stream.incoming);
     let (mut second, mut largest) = (None, None);
     for _ in 0..2 {
@@ -46,8 +49,8 @@ pub(super) async fn exchange(
         }
     }
     // Servers older than 1.6 don't know this one.
-    if lines.next().await? != "MN" {
-        return Err(LinkError::NotUnderstood);
+    if !lines.next().await?.starts_with("HD") {
+        return Err(LinkError::OutOfStep);
     }
     let second = second.ok_or(LinkError::OutOfStep)?;
     Ok(Greeting { second, largest })

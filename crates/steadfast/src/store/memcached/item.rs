@@ -25,6 +25,9 @@ use crate::time::Timestamp;
 /// The format that this version writes, and the newest that it reads.
 const FORMAT: u8 = 1;
 
+/// The last number that a format will ever have: what begins with a letter is not a record of any version.
+const LAST_FORMAT: u8 = 31;
+
 /// Length of what precedes the payload of a record without a user.
 const HEAD: usize = 18;
 
@@ -115,7 +118,7 @@ impl Head {
 /// Reads a record; its payload shares the bytes that came from the server.
 pub(super) fn record(mut value: Bytes) -> Result<Record, Unfit> {
     let format = *value.first().ok_or(Unfit::Damaged)?;
-    if format > FORMAT {
+    if (FORMAT + 1..=LAST_FORMAT).contains(&format) {
         return Err(Unfit::NewerFormat);
     }
     if format != FORMAT || value.len() < HEAD {
@@ -179,8 +182,12 @@ mod tests {
             let cut = Bytes::copy_from_slice(&value[..length]);
             assert_eq!(record(cut).map(drop), Err(Unfit::Damaged), "cut at {length}");
         }
-        for (at, byte, unfit) in [(0, 0, Unfit::Damaged), (0, 2, Unfit::NewerFormat), (1, 2, Unfit::Damaged)]
-        {
+        for (at, byte, unfit) in [
+            (0, 0, Unfit::Damaged),
+            (0, b'a', Unfit::Damaged),
+            (0, FORMAT + 1, Unfit::NewerFormat),
+            (1, 2, Unfit::Damaged),
+        ] {
             let mut value = value.clone();
             value[at] = byte;
             assert_eq!(record(value.into()).map(drop), Err(unfit));

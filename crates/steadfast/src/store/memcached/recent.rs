@@ -9,7 +9,7 @@ use crate::store::by_key::ByKey;
 /// Entries of a generation; there are two. A session needs its entry from its load to its write.
 const GENERATION: usize = 16_384;
 
-/// Remembers the entries that were set or asked for last: at least one generation of them, at most two.
+/// Remembers the entries that were set last: at least one generation of them, at most two.
 pub(super) struct Recent<T>(Mutex<Generations<T>>);
 
 struct Generations<T> {
@@ -58,9 +58,10 @@ mod tests {
     use super::*;
 
     fn key(n: usize) -> StoreKey {
-        let mut bytes = [0; 16];
-        bytes[8..].copy_from_slice(&(n as u64).to_be_bytes());
-        StoreKey::from_bytes(bytes)
+        // Spread as digests are.
+        StoreKey::from_bytes(
+            (n as u128).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835).to_ne_bytes(),
+        )
     }
 
     #[test]

@@ -131,14 +131,6 @@ impl Shared {
         over: Over<'_>,
         ending: Ending,
     ) -> Result<Written> {
-        let head = match over {
-            Over::Put(record) => {
-                let head = Head::of(record);
-                self.check_size(place, record, &head)?;
-                Some(head)
-            }
-            Over::Delete => None,
-        };
         let mut leased = Leased { ending, undo: None };
         for _ in 0..TRIES {
             let link = place.server.link().await?;
@@ -151,47 +143,56 @@ impl Shared {
                     Err(otherwise) => return self.undone(place, leased.undo, otherwise).await,
                 },
             };
-            if let Over::Put(Record { user: Some(user), .. }) = over
-                && seen.user.as_ref() != Some(user)
-            {
+            match over {
                 // Before the record is theirs, so that no moment has a session that a revocation does not find.
-                self.bind(user, place.key).await?;
+                Over::Put(Record { user: Some(user), .. }) if seen.user.as_ref() != Some(user) => {
+                    self.bind(user, place.key).await?;
+                }
+                Over::Put(_) | Over::Delete => {}
             }
-            let mut packet = place.server.packet(&self.keys);
-            match (over, &head) {
-                (Over::Put(record), Some(head)) => {
-                    let life = Lifetime::until(record.expires_at);
-                    let parts = [head.as_bytes(), &record.payload];
-                    packet.put_over(Kind::Record, &place.name, seen.cas, life, &parts);
-                }
-                _ => packet.delete_over(Kind::Record, &place.name, seen.cas),
-            }
-            let asked = self.end_lease(&mut packet, place, leased.ending, &link);
-            let mut told = place.server.ask(&link, packet).await?;
-            let reply = told.next();
-            self.ended_lease(&mut told, place, &mut leased, asked, &link);
-            match reply.code {
-                Code::Done => {
-                    match over {
-                        Over::Put(record) => self.remember(place.key, record, reply.cas, &link),
-                        Over::Delete => self.forget(place.key),
-                    }
-                    self.finish_lease(place, leased.ending).await?;
-                    return Ok(Written::Done);
-                }
-                Code::Missing => {
-                    self.forget(place.key);
-                    return Ok(Written::Missing);
-                }
-                // Somebody wrote, or only moved a deadline that the server can't be told: look again.
-                Code::Changed => self.seen.forget(place.key),
-                code => {
-                    self.seen.forget(place.key);
-                    return Err(refused(code));
-                }
+            if let Some(written) = self.try_over(place, over, seen.cas, &mut leased, &link).await? {
+                self.finish_lease(place, leased.ending, written).await?;
+                return Ok(written);
             }
         }
         Err(failed(ErrorKind::Unavailable, "the record kept changing under a write: it was given up"))
+    }
+
+    /// Writes over a tag; `None` if the record has another one by now.
+    async fn try_over(
+        &self,
+        place: &Place<'_>,
+        over: Over<'_>,
+        cas: NonZeroU64,
+        leased: &mut Leased,
+        link: &Connection,
+    ) -> Result<Option<Written>> {
+        let mut packet = place.server.packet(&self.keys);
+        match over {
+            Over::Put(record) => {
+                let head = Head::of(record);
+                self.check_size(place, record, &head)?;
+                let (life, parts) = (Lifetime::until(record.expires_at), [head.as_bytes(), &record.payload]);
+                packet.put_over(Kind::Record, &place.name, cas, life, &parts);
+            }
+            Over::Delete => packet.delete_over(Kind::Record, &place.name, cas),
+        }
+        let asked = self.end_lease(&mut packet, place, leased.ending, link);
+        let mut told = place.server.ask(link, packet).await?;
+        let reply = told.next();
+        self.ended_lease(&mut told, place, leased, asked, link);
+        match (reply.code, over) {
+            (Code::Done, Over::Put(record)) => self.remember(place.key, record, reply.cas, link),
+            (Code::Done | Code::Missing, _) => self.forget(place.key),
+            _ => self.seen.forget(place.key),
+        }
+        match reply.code {
+            Code::Done => Ok(Some(Written::Done)),
+            Code::Missing => Ok(Some(Written::Missing)),
+            // Somebody wrote, or only moved a deadline that the server can't be told.
+            Code::Changed => Ok(None),
+            code => Err(refused(code)),
+        }
     }
 
     /// Asks what the server calls a version; `Err` if it is not the one that is stored.
@@ -408,11 +409,11 @@ impl Shared {
     }
 
     /// Does what could not be done with the write, because nothing was remembered of the lease.
-    async fn finish_lease(&self, place: &Place<'_>, ending: Ending) -> Result<()> {
+    async fn finish_lease(&self, place: &Place<'_>, ending: Ending, written: Written) -> Result<()> {
         match ending {
-            Ending::Nobody | Ending::Anybody => Ok(()),
-            Ending::Release(token) => self.release(place, token).await,
-            Ending::Renew(lease) => self.renew(place, lease).await.map(drop),
+            Ending::Release(token) if written == Written::Done => self.release(place, token).await,
+            Ending::Renew(lease) if written == Written::Done => self.renew(place, lease).await.map(drop),
+            _ => Ok(()),
         }
     }
 }

@@ -33,6 +33,8 @@ const LONGEST_VALUE: usize = 1 << 30;
 pub(super) struct Server {
     endpoint: Endpoint,
     login: Option<(String, String)>,
+    /// Asks for the time in a greeting.
+    ask_time: Vec<u8>,
     connect_timeout: Duration,
     pub(super) response_timeout: Duration,
     link: Mutex<Option<Arc<Connection>>>,
@@ -61,10 +63,13 @@ impl Told {
 }
 
 impl Server {
-    pub(super) fn new(endpoint: Endpoint, options: &MemcachedOptions) -> Self {
+    pub(super) fn new(endpoint: Endpoint, keys: &Keys, options: &MemcachedOptions) -> Self {
+        let mut ask_time = Packet::new(keys, 0);
+        ask_time.clock();
         Self {
             endpoint,
             login: options.login.clone(),
+            ask_time: ask_time.seal().bytes,
             connect_timeout: options.connect_timeout,
             response_timeout: options.response_timeout,
             link: Mutex::new(None),
@@ -142,7 +147,7 @@ impl Server {
         let opening = async {
             let mut stream =
                 Stream::open(&self.endpoint).await.map_err(|error| LinkError::Refused(Arc::new(error)))?;
-            let greeting = greeting::exchange(&mut stream, self.login.as_ref()).await?;
+            let greeting = greeting::exchange(&mut stream, self.login.as_ref(), &self.ask_time).await?;
             Ok((stream, greeting))
         };
         tokio::time::timeout(self.connect_timeout, opening).await.unwrap_or(Err(LinkError::ConnectTimedOut))

@@ -75,10 +75,11 @@ impl MemcachedStore {
     /// Connects to the servers. The settings were checked.
     pub(super) async fn start(options: &MemcachedOptions, servers: Vec<(Endpoint, Member)>) -> Result<Self> {
         let (endpoints, members): (Vec<_>, Vec<_>) = servers.into_iter().unzip();
+        let keys = Keys::new(&options.prefix);
         let shared = Arc::new(Shared {
-            servers: endpoints.into_iter().map(|endpoint| Server::new(endpoint, options)).collect(),
+            servers: endpoints.into_iter().map(|endpoint| Server::new(endpoint, &keys, options)).collect(),
             ring: Ring::new(options.distribution, &members),
-            keys: Keys::new(&options.prefix),
+            keys,
             seen: Recent::new(),
             held: Recent::new(),
             waits: Waits::default(),

@@ -109,10 +109,10 @@ async fn the_same_commands_have_the_same_outcomes_as_with_another_client() {
     let memcached = Memcached::start().unwrap();
     let address = memcached.address();
     let endpoint = Endpoint::Tcp { host: address.ip().to_string(), port: address.port() };
-    let server = Server::new(endpoint, &MemcachedOptions::default());
+    let keys = Keys::new("ours:");
+    let server = Server::new(endpoint, &keys, &MemcachedOptions::default());
     let link = server.link().await.unwrap();
     let mut other = AsyncMetaConnection::connect(address).await.unwrap();
-    let keys = Keys::new("ours:");
     let (mut our_cas, mut their_cas) = (NonZeroU64::MIN, NonZeroU64::MIN);
     for _ in 0..3000 {
         let n = random::unique();

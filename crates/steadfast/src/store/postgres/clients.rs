@@ -71,9 +71,12 @@ pub(super) enum Role {
     Service,
 }
 
+/// A connection on its way.
+pub(super) type Connecting<'a> = Pin<Box<dyn Future<Output = Result<Box<dyn Held>>> + Send + 'a>>;
+
 /// Where connections come from.
 pub(super) trait Source: fmt::Debug + Send + Sync {
-    fn connect(&self, role: Role) -> Pin<Box<dyn Future<Output = Result<Box<dyn Held>>> + Send + '_>>;
+    fn connect(&self, role: Role) -> Connecting<'_>;
 }
 
 /// A connection that is held.
@@ -94,7 +97,7 @@ pub(super) trait Held: Send + Sync {
 pub(super) struct Handed<C>(pub(super) C);
 
 impl<C: Clients> Source for Handed<C> {
-    fn connect(&self, _role: Role) -> Pin<Box<dyn Future<Output = Result<Box<dyn Held>>> + Send + '_>> {
+    fn connect(&self, _role: Role) -> Connecting<'_> {
         Box::pin(async {
             let held = self.0.get().await.map_err(|cause| {
                 failed(ErrorKind::Unavailable, "the application handed out no connection").with_source(cause)

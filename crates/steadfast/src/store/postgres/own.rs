@@ -1,15 +1,14 @@
 //! Connections of the store's own.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::pin::Pin;
+use std::future::poll_fn;
 use std::sync::Arc;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::AbortHandle;
 use tokio_postgres::{AsyncMessage, Client, Config, NoTls, Notification};
 
-use super::clients::{Held, Role, Source};
+use super::clients::{Connecting, Held, Role, Source};
 use super::error::at_open;
 use crate::error::Result;
 use crate::store::StoreKey;
@@ -54,7 +53,7 @@ impl Own {
 }
 
 impl Source for Own {
-    fn connect(&self, role: Role) -> Pin<Box<dyn Future<Output = Result<Box<dyn Held>>> + Send + '_>> {
+    fn connect(&self, role: Role) -> Connecting<'_> {
         Box::pin(async move { Ok(Box::new(self.connect(role).await?) as Box<dyn Held>) })
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::error::config_fault;
 use super::store::RedisStore;
 use crate::error::Result;
+use crate::store::Tls;
 
 /// Longest accepted timeout: a request that waits longer has lost its client.
 const MAX_TIMEOUT: Duration = Duration::from_secs(60);
@@ -59,10 +60,7 @@ pub struct RedisOptions {
     pub(super) response_timeout: Duration,
     pub(super) wait_replicas: u32,
     pub(super) wait_timeout: Duration,
-    #[cfg(feature = "tls")]
-    pub(super) tls: bool,
-    #[cfg(feature = "tls")]
-    pub(super) tls_ca: Option<PathBuf>,
+    pub(super) tls: Tls,
 }
 
 impl Default for RedisOptions {
@@ -78,10 +76,7 @@ impl Default for RedisOptions {
             response_timeout: Duration::from_millis(500),
             wait_replicas: 0,
             wait_timeout: Duration::from_secs(1),
-            #[cfg(feature = "tls")]
-            tls: false,
-            #[cfg(feature = "tls")]
-            tls_ca: None,
+            tls: Tls::Off,
         }
     }
 }
@@ -158,19 +153,12 @@ impl RedisOptions {
         self
     }
 
-    /// Encrypts the connections, and checks the servers' certificates against the authorities that the
-    /// machine trusts.
-    #[cfg(feature = "tls")]
-    pub fn tls(mut self) -> Self {
-        self.tls = true;
-        self
-    }
-
-    /// Sets the file with the certificates of the authorities to trust instead, in PEM form; turns TLS on.
-    #[cfg(feature = "tls")]
-    pub fn tls_ca(mut self, file: impl Into<PathBuf>) -> Self {
-        self.tls = true;
-        self.tls_ca = Some(file.into());
+    /// Sets whether connections are encrypted, and whose certificates are accepted.
+    ///
+    /// The public authorities are those that the machine trusts. The default is no encryption; any other needs
+    /// the feature `tls`.
+    pub fn tls(mut self, tls: Tls) -> Self {
+        self.tls = tls;
         self
     }
 
@@ -227,9 +215,11 @@ impl RedisOptions {
                 faults.push(format!("`{name}` ({timeout:?}) is not between 1ms and 60s"));
             }
         }
-        #[cfg(feature = "tls")]
-        if self.tls && matches!(servers, Servers::Socket(_)) {
+        if self.tls != Tls::Off && matches!(servers, Servers::Socket(_)) {
             faults.push("a Unix socket has no TLS".to_owned());
+        }
+        if self.tls != Tls::Off && cfg!(not(feature = "tls")) {
+            faults.push("TLS needs the feature `tls` of Steadfast".to_owned());
         }
         if faults.is_empty() { Ok(()) } else { Err(config_fault(faults.join("; "))) }
     }
@@ -244,6 +234,7 @@ impl fmt::Debug for RedisOptions {
             .field("response_timeout", &self.response_timeout)
             .field("wait_replicas", &self.wait_replicas)
             .field("wait_timeout", &self.wait_timeout)
+            .field("tls", &self.tls)
             .finish_non_exhaustive()
     }
 }
@@ -253,8 +244,8 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn check(options: RedisOptions, servers: Servers, says: &str) {
-        assert_eq!(options.check(&servers).expect_err("refused").to_string(), format!("redis: {says}"));
+    fn check(options: &RedisOptions, servers: &Servers, says: &str) {
+        assert_eq!(options.check(servers).expect_err("refused").to_string(), format!("redis: {says}"));
     }
 
     #[test]
@@ -266,16 +257,16 @@ mod tests {
             .connect_timeout(Duration::ZERO)
             .response_timeout(Duration::from_secs(61));
         check(
-            options,
-            Servers::Cluster(vec![("h".into(), 1)]),
+            &options,
+            &Servers::Cluster(vec![("h".into(), 1)]),
             "`database` (1) is not 0: a cluster has no other; `prefix` has 1 to 128 bytes and no braces; \
              `user` needs `password`; `connect_timeout` (0ns) is not between 1ms and 60s; \
              `response_timeout` (61s) is not between 1ms and 60s",
         );
-        check(RedisOptions::default(), Servers::Cluster(Vec::new()), "there is no host");
-        check(RedisOptions::default(), Servers::One(String::new(), 1), "the host is empty");
+        check(&RedisOptions::default(), &Servers::Cluster(Vec::new()), "there is no host");
+        check(&RedisOptions::default(), &Servers::One(String::new(), 1), "the host is empty");
         let sentinels = Servers::Sentinels(vec![("h".into(), 1)], String::new());
-        check(RedisOptions::default(), sentinels, "the name of the master is empty");
+        check(&RedisOptions::default(), &sentinels, "the name of the master is empty");
     }
 
     #[test]

@@ -10,6 +10,7 @@ use redis::{
 
 use super::error::Fault;
 use super::options::RedisOptions;
+use crate::store::Tls;
 
 /// A connection that is silent for so long is asked for a sign of life …
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(15);
@@ -78,19 +79,14 @@ pub(super) fn client(info: ConnectionInfo) -> Result<Client, Fault> {
     Client::open(info).map_err(|error| Fault::of(&error))
 }
 
-#[cfg(not(feature = "tls"))]
-fn is_encrypted(_options: &RedisOptions) -> bool {
-    false
+pub(super) fn is_encrypted(options: &RedisOptions) -> bool {
+    options.tls != Tls::Off
 }
 
 #[cfg(not(feature = "tls"))]
+#[expect(clippy::unnecessary_wraps, reason = "with TLS a file is read")]
 fn with_authorities(_options: &RedisOptions, info: ConnectionInfo) -> Result<ConnectionInfo, Fault> {
     Ok(info)
-}
-
-#[cfg(feature = "tls")]
-pub(super) fn is_encrypted(options: &RedisOptions) -> bool {
-    options.tls
 }
 
 #[cfg(feature = "tls")]
@@ -105,11 +101,11 @@ fn with_authorities(options: &RedisOptions, info: ConnectionInfo) -> Result<Conn
 /// The client library asks for the process's provider of cryptography and panics if there is none.
 #[cfg(feature = "tls")]
 pub(super) fn certificates(options: &RedisOptions) -> Result<Option<redis::TlsCertificates>, Fault> {
-    if options.tls && rustls::crypto::CryptoProvider::get_default().is_none() {
+    if is_encrypted(options) && rustls::crypto::CryptoProvider::get_default().is_none() {
         // Somebody else may be first; then theirs is used.
         let _ = rustls::crypto::ring::default_provider().install_default();
     }
-    let Some(file) = &options.tls_ca else { return Ok(None) };
+    let Tls::PrivateCa(file) = &options.tls else { return Ok(None) };
     let root_cert = std::fs::read(file).map_err(|_| Fault::Tls)?;
     Ok(Some(redis::TlsCertificates { client_tls: None, root_cert: Some(root_cert) }))
 }

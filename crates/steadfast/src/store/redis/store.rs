@@ -328,7 +328,7 @@ impl RedisStore {
             if !told {
                 pause = LAST_LOOK.min(pause * 2);
             }
-            let look = if told { LOOK_WHEN_TOLD } else { pause };
+            let look = if told { LOOK_WHEN_TOLD } else { random::jittered(pause) };
             if tokio::time::timeout(look.min(left), ended).await.is_ok() && told {
                 return;
             }

@@ -44,7 +44,11 @@ async fn clocks_of_nodes_that_are_an_hour_off_change_nothing() {
         let store = options(&server).connect().await.unwrap();
         let listed = store.page(None, 10.try_into().unwrap()).await.unwrap();
         let left = listed[0].record.expires_at.saturating_since(store.now().await.unwrap());
-        assert!(left <= IDLE + RESOLUTION, "written by a node {first:?}, it does not stay late: {left:?}");
+        // The core adds the sixtieth of the time by which touches are late.
+        assert!(
+            left <= IDLE + IDLE / 60 + RESOLUTION,
+            "written by a node {first:?}, it does not stay late: {left:?}"
+        );
         assert!(left + RESOLUTION >= IDLE, "written by a node {first:?}, it does not end early: {left:?}");
         let seen = node(&server, second).await.inspect(visitor.cookie()).await.unwrap().expect("it is there");
         assert_eq!(seen.get::<u32>("a").unwrap(), Some(1));

@@ -13,7 +13,7 @@ const MANY: u64 = 4_000;
 
 #[tokio::test]
 async fn what_was_evicted_is_missing_and_nothing_brings_it_back() {
-    let server = Memcached::start_with(&Options::new().set("-m1")).unwrap();
+    let server = Memcached::start_with(&Options::new().set("-m1").set("-I512k")).unwrap();
     let store = options(&server).connect().await.unwrap();
     let written = record(vec![7; 2_000]);
     fill(&store, MANY, &written).await;
@@ -40,7 +40,7 @@ async fn what_was_evicted_is_missing_and_nothing_brings_it_back() {
 
 #[tokio::test]
 async fn a_server_that_may_not_evict_refuses_and_says_what_to_do() {
-    let server = Memcached::start_with(&Options::new().set("-m1").set("-M")).unwrap();
+    let server = Memcached::start_with(&Options::new().set("-m1").set("-I512k").set("-M")).unwrap();
     let store = options(&server).connect().await.unwrap();
     let written = record(vec![7; 2_000]);
     let mut error = None;
@@ -62,11 +62,11 @@ async fn a_server_that_may_not_evict_refuses_and_says_what_to_do() {
 /// Sent, it would end the record before it: the server drops what it fails to replace.
 #[tokio::test]
 async fn a_record_that_is_too_large_is_not_sent() {
-    let server = Memcached::start_with(&Options::new().set("-I64k")).unwrap();
+    let server = Memcached::start_with(&Options::new().set("-I512k")).unwrap();
     let store = options(&server).connect().await.unwrap();
     let small = record("small");
     fill(&store, 1, &small).await;
-    let large = record(vec![7; 64 * 1024]);
+    let large = record(vec![7; 512 * 1024]);
     let updated = store.update(&key(0), small.version, &large, LeaseEnd::None).await.unwrap_err();
     let created = store.create(&key(1), &large).await.unwrap_err();
     for error in [updated, created] {
@@ -77,7 +77,7 @@ async fn a_record_that_is_too_large_is_not_sent() {
         Loaded::Found(found) => assert!(found.record == small),
         Loaded::Missing => panic!("the record before it is left alone"),
     }
-    let fits = record(vec![7; 64 * 1024 - 200]);
+    let fits = record(vec![7; 512 * 1024 - 200]);
     assert_eq!(store.update(&key(0), small.version, &fits, LeaseEnd::None).await.unwrap(), Updated::Stored);
     assert!(matches!(store.load(&key(0)).await.unwrap(), Loaded::Found(found) if found.record == fits));
 }

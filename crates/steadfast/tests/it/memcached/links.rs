@@ -39,14 +39,14 @@ async fn a_unix_socket_is_as_good_as_a_port() {
 async fn a_login_is_sent_before_all_else() {
     let start = |port: u16, folder: &Path| {
         let users = folder.join("users");
-        std::fs::write(&users, "app:open sesame\n").unwrap();
+        std::fs::write(&users, "app:sesame\n").unwrap();
         let mut command = Command::new("memcached");
         command.args(["-u", "root", "-l", "127.0.0.1", "-U", "0", "-p", &port.to_string(), "-Y"]).arg(users);
         command
     };
     let server = Service::start("memcached", start).unwrap();
     let options = || MemcachedStore::options().server(server.address().to_string());
-    let store = options().login("app", "open sesame").connect().await.unwrap();
+    let store = options().login("app", "sesame").connect().await.unwrap();
     fill(&store, 1, &record("one")).await;
     for refused in [options(), options().login("app", "guess")] {
         let error = refused.connect().await.unwrap_err();
@@ -72,9 +72,11 @@ fn impostor(answer: &'static [u8]) -> std::net::SocketAddr {
             let mut stream = stream.unwrap();
             std::thread::spawn(move || {
                 let mut asked = [0; 4096];
-                stream.read(&mut asked).unwrap();
+                assert!(stream.read(&mut asked).unwrap() > 0);
                 stream
-                    .write_all(b"STAT item_size_max 1000\r\nEND\r\nSTAT time 1795324611\r\nEND\r\nMN\r\n")
+                    .write_all(
+                        b"STAT item_size_max 1000\r\nEND\r\nSTAT time 1795324611\r\nEND\r\nHD t9 O0\r\n",
+                    )
                     .unwrap();
                 while stream.read(&mut asked).is_ok_and(|read| read > 0) {
                     stream.write_all(answer).unwrap();

@@ -76,7 +76,7 @@ async fn a_connection_string_leads_to_a_table() {
     for (scheme, create) in [("mysql", true), ("mariadb", false)] {
         let dsn = dsn("MYSQL").replacen("mysql", scheme, 1);
         let dsn = format!(
-            "{dsn}?table={table}&create={create}&connections=2&timeout=3s&poll_interval=10ms&multi_statements=false&tls=false"
+            "{dsn}?table={table}&create={create}&connections=2&timeout=3s&poll_interval=10ms&multi_statements=false&tls=off"
         );
         let sessions = Sessions::connect(&dsn).await.unwrap();
         let cookie = sessions.prepare(|session| session.set("cart", 1)).await.unwrap();
@@ -101,11 +101,11 @@ async fn what_a_connection_string_can_t_mean_is_told_at_once_without_the_passwor
         ("mysql://app:not-so-secret@h/db?timeout=1h", "`timeout` (3600s)"),
         ("mysql://app:not-so-secret@h/db?multi_statements=some", "one of: true, false"),
         ("mysql://app:not-so-secret@h/db?ssl=1", "there is no option `ssl`"),
-        ("mysql://app:not-so-secret@h/db?tls=false&tls-ca=x", "does not go with"),
+        ("mysql://app:not-so-secret@h/db?tls=off&tls_ca=x", "does not go with"),
         #[cfg(feature = "tls")]
-        ("mysql://app:not-so-secret@h/db?tls-ca=/nowhere.pem", "no PEM file"),
+        ("mysql://app:not-so-secret@h/db?tls_ca=/nowhere.pem", "no PEM file"),
         #[cfg(not(feature = "tls"))]
-        ("mysql://app:not-so-secret@h/db?tls=true", "the feature `tls`"),
+        ("mysql://app:not-so-secret@h/db?tls=on", "the feature `tls`"),
     ] {
         let error = Sessions::connect(dsn).await.unwrap_err();
         let text = format!("{error} {error:?}");

@@ -104,6 +104,6 @@ async fn a_server_without_tls_is_refused() {
 async fn a_file_that_can_t_be_used_is_told_at_start() {
     for file in ["nowhere.pem", "empty.pem"] {
         let options = secured().at().options().tls(secured().trusting(file));
-        check(&options.open().await.unwrap_err(), ErrorKind::InvalidConfig, "the file of `tls-ca`");
+        check(&options.open().await.unwrap_err(), ErrorKind::InvalidConfig, "the file of `tls_ca`");
     }
 }

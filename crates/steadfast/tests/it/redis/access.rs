@@ -4,7 +4,9 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use steadfast::store::redis::{RedisOptions, RedisStore, Servers};
-use steadfast::store::{Acquired, Lease, LeaseEnd, LeaseToken, Loaded, Predecessor, Record, Renewed, Store};
+use steadfast::store::{
+    Acquired, Lease, LeaseEnd, LeaseToken, Loaded, Predecessor, Record, Renewed, Store, Tls,
+};
 use steadfast::{Error, ErrorKind, Sessions, chain};
 use steadfast_servers::{Options, Redis, Reply, Server as _};
 
@@ -106,17 +108,21 @@ async fn a_server_is_trusted_by_the_authority_that_is_named() {
         .set("tls-key-file {folder}/key.pem")
         .set("tls-ca-cert-file {folder}/cert.pem")
         .set("tls-auth-clients no");
-    let server = Redis::start_with(&options).unwrap();
+    let _server = Redis::start_with(&options).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let authority = folder.path().join("ca.pem");
     std::fs::write(&authority, made.cert.pem()).unwrap();
     let at = |host: &str, port| Servers::One(host.into(), port);
-    let store = patient().tls_ca(&authority).connect(at("localhost", port)).await.unwrap();
+    let store =
+        patient().tls(Tls::PrivateCa(authority.clone())).connect(at("localhost", port)).await.unwrap();
     let key = stored(&store, &record("encrypted")).await;
     assert!(load(&store, &key).await.is_some());
 
     // Not signed by an authority that the machine trusts; not the name that the certificate has.
-    for (options, host) in [(patient().tls(), "localhost"), (patient().tls_ca(&authority), "127.0.0.1")] {
+    for (options, host) in [
+        (patient().tls(Tls::PublicCa), "localhost"),
+        (patient().tls(Tls::PrivateCa(authority.clone())), "127.0.0.1"),
+    ] {
         let error = options.connect(at(host, port)).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidConfig, "{error:?}");
         assert!(error.to_string().contains("`tls_ca`"), "{error}");

@@ -40,7 +40,7 @@ async fn answered(store: &RedisStore, key: &StoreKey) -> Loaded {
         match store.load(key).await {
             Ok(loaded) => return loaded,
             Err(error) => {
-                assert!(began.elapsed() < Duration::from_secs(15), "it does not recover: {error:?}")
+                assert!(began.elapsed() < Duration::from_secs(15), "it does not recover: {error:?}");
             }
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
