@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use steadfast::{Cidr, Concurrency, IpMatch, Policy, PolicyBuilder, ProxyHeader, Settings};
+use steadfast::{Cidr, Concurrency, IpMatch, KeyRing, Policy, PolicyBuilder, ProxyHeader, Settings};
 
 /// A bare server whose routes do one session operation each. A test tool: it listens on loopback only.
 #[derive(Debug, Parser)]
@@ -83,7 +83,7 @@ pub(crate) struct Options {
     #[arg(long)]
     regenerate_destroy: bool,
 
-    /// File of keys that seal records; this version has no sealing
+    /// File of keys that seal records, and what `cookie:` sends; the newest first, one a line, in base64
     #[arg(long, value_name = "FILE")]
     key_ring: Option<PathBuf>,
 
@@ -127,9 +127,6 @@ impl Options {
     ///
     /// Names options that this version has no use for, and whatever is wrong with the settings.
     pub(crate) fn choose(&self) -> Result<Chosen, String> {
-        if self.key_ring.is_some() {
-            return Err("`--key-ring` is refused: this version does not seal records".into());
-        }
         if self.regenerate_destroy {
             return Err(
                 "`--regenerate-destroy` is refused: it is for compatible layouts, and this version has none"
@@ -141,7 +138,12 @@ impl Options {
             None => Settings::default(),
         };
         let store = with_tables(self.store.as_deref().or(file.store()).unwrap_or("memory:"));
-        let policy = self.apply(file.apply(Policy::builder())).build().map_err(|e| e.to_string())?;
+        let mut builder = self.apply(file.apply(Policy::builder()));
+        if let Some(path) = &self.key_ring {
+            let ring = KeyRing::from_file(path).map_err(|e| steadfast::chain(&e).to_string())?;
+            builder = builder.key_ring(ring);
+        }
+        let policy = builder.build().map_err(|e| e.to_string())?;
         Ok(Chosen { store, policy })
     }
 
@@ -196,7 +198,8 @@ impl Options {
 
 /// Lets a database get its tables: whoever starts the probe wants them, unless the string says otherwise.
 fn with_tables(store: &str) -> String {
-    let has_tables = ["postgres:", "postgresql:", "mysql:", "mariadb:"].iter().any(|it| store.starts_with(it));
+    let has_tables =
+        ["postgres:", "postgresql:", "mysql:", "mariadb:"].iter().any(|it| store.starts_with(it));
     if !has_tables || store.contains("create=") {
         return store.to_owned();
     }
@@ -248,7 +251,7 @@ mod tests {
     fn what_this_version_can_not_do_is_refused_by_name() {
         refused(&["--layout", "ci4"], "the layout `ci4` is not in this version");
         refused(&["--adaptor", "actix"], "the adaptor `actix` is not in this version");
-        refused(&["--key-ring", "keys"], "`--key-ring` is refused");
+        refused(&["--key-ring", "/nowhere/keys"], "the key ring in /nowhere/keys: it can't be read");
         refused(&["--regenerate-destroy"], "`--regenerate-destroy` is refused");
         refused(&["--listen", "0.0.0.0:80"], "loopback only");
         refused(&["--workers", "0"], "0 is not in 1..=1024");

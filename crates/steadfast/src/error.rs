@@ -31,12 +31,18 @@ pub enum ErrorKind {
     Corrupt,
     /// The stored record was written by a newer version of this library; it is left as it is.
     NewerFormat,
+    /// The stored record is sealed under a key that this node does not have; it is left as it is.
+    KeyMissing,
+    /// The stored record was changed, moved or put there by somebody without a key; it is left as it is.
+    Forged,
     /// The record, a key or the number of keys would be larger than the limit.
     TooLarge,
     /// A value could not be encoded or is not of the type that was asked for.
     Codec,
     /// The adaptor was not set up: no layer, or no peer address although one is needed.
     NotSetUp,
+    /// The driver can't do this at all: a session that travels in cookies can't be listed, locked or revoked.
+    Unsupported,
 }
 
 impl ErrorKind {
@@ -54,9 +60,12 @@ impl ErrorKind {
             Self::Closed => "closed",
             Self::Corrupt => "corrupt",
             Self::NewerFormat => "newer_format",
+            Self::KeyMissing => "key_missing",
+            Self::Forged => "forged",
             Self::TooLarge => "too_large",
             Self::Codec => "codec",
             Self::NotSetUp => "not_set_up",
+            Self::Unsupported => "unsupported",
         }
     }
 
@@ -65,9 +74,20 @@ impl ErrorKind {
     #[must_use]
     pub const fn http_status(self) -> u16 {
         match self {
-            Self::Unavailable | Self::TimedOut | Self::Busy | Self::Corrupt | Self::NewerFormat => 503,
+            Self::Unavailable
+            | Self::TimedOut
+            | Self::Busy
+            | Self::Corrupt
+            | Self::NewerFormat
+            | Self::KeyMissing
+            | Self::Forged => 503,
             Self::Stale | Self::Superseded | Self::Missing => 409,
-            Self::InvalidConfig | Self::Closed | Self::TooLarge | Self::Codec | Self::NotSetUp => 500,
+            Self::InvalidConfig
+            | Self::Closed
+            | Self::TooLarge
+            | Self::Codec
+            | Self::NotSetUp
+            | Self::Unsupported => 500,
         }
     }
 

@@ -76,6 +76,12 @@ pub enum Anomaly {
     LateCookie,
     /// The clocks of the node and of the store differ by more than a second.
     ClockSkew,
+    /// A record or a cookie is sealed under a key that this node does not have; it was left as it is.
+    KeyMissing,
+    /// A record or a cookie was changed, moved or made by somebody without a key; it was not used.
+    Forged,
+    /// Some of the cookies in which a session travels are missing; it was not used.
+    IncompleteCookie,
     /// The store did not answer several times in a row, so it is not asked for a moment.
     CircuitOpened,
 }
@@ -122,6 +128,9 @@ impl Anomaly {
             Self::LostLease => "lost_lease",
             Self::LateCookie => "late_cookie",
             Self::ClockSkew => "clock_skew",
+            Self::KeyMissing => "key_missing",
+            Self::Forged => "forged",
+            Self::IncompleteCookie => "incomplete_cookie",
             Self::CircuitOpened => "circuit_opened",
         }
     }
@@ -191,8 +200,13 @@ impl Observer {
         self.emit(EventKind::Anomaly(anomaly), key.copied(), None, 1);
     }
 
-    /// Tells of a failure, with the record if there was one.
+    /// Tells of a failure, with the record if there was one; also as an anomaly, if somebody must look at it.
     pub(crate) fn failed(&self, kind: ErrorKind, key: Option<&StoreKey>) {
+        match kind {
+            ErrorKind::KeyMissing => self.alarm(Anomaly::KeyMissing, key),
+            ErrorKind::Forged => self.alarm(Anomaly::Forged, key),
+            _ => {}
+        }
         self.emit(EventKind::Failed(kind), key.copied(), None, 1);
     }
 

@@ -9,6 +9,10 @@ use crate::codec::Value;
 use crate::cookie;
 use crate::policy::Codec;
 use crate::record;
+#[cfg(feature = "sealed")]
+use crate::seal::RecordSealer;
+#[cfg(feature = "sealed")]
+use crate::store::StoreKey;
 use crate::token::Token;
 
 /// Returns the values of a cookie, and whether there were more.
@@ -35,6 +39,41 @@ pub fn rewrite_record(payload: &[u8]) -> Option<Vec<u8>> {
 #[must_use]
 pub fn mend_record(payload: &[u8]) -> Vec<u8> {
     record::mend(payload.to_vec())
+}
+
+/// Seals a payload, with keys and under a name that are always the same.
+#[cfg(feature = "sealed")]
+#[must_use]
+pub fn seal_record(payload: &[u8]) -> Vec<u8> {
+    RecordSealer::new(&ring()).seal(&StoreKey::from_bytes([7; 16]), payload).to_vec()
+}
+
+/// Opens a payload; `None` if it does not open. One that is not sealed comes back as it is.
+#[cfg(feature = "sealed")]
+#[must_use]
+pub fn unseal_record(payload: &[u8]) -> Option<Vec<u8>> {
+    let key = StoreKey::from_bytes([7; 16]);
+    let opened = RecordSealer::new(&ring()).unseal(&key, Bytes::copy_from_slice(payload));
+    opened.ok().map(|payload| payload.to_vec())
+}
+
+/// Returns the cookies, `name=value`, in which a payload travels; `None` if it is too large.
+#[cfg(feature = "cookie")]
+#[must_use]
+pub fn carry(payload: &[u8]) -> Option<Vec<String>> {
+    crate::carrier::fuzzing::carry(&ring(), payload)
+}
+
+/// Returns the payloads that travel in the cookies of a request.
+#[cfg(feature = "cookie")]
+#[must_use]
+pub fn carried_cookies(lines: &[&[u8]]) -> Vec<Vec<u8>> {
+    crate::carrier::fuzzing::open(&ring(), lines)
+}
+
+#[cfg(feature = "sealed")]
+fn ring() -> crate::KeyRing {
+    crate::KeyRing::from_bytes([std::array::from_fn(|at| at as u8)]).expect("a key")
 }
 
 /// Decodes a value.

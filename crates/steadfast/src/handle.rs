@@ -95,9 +95,9 @@ impl SessionHandle {
     ///
     /// Reads only.
     pub async fn alive(&self) -> Result<bool> {
-        let Loaded::Found(Found { record, now }) = self.core.store.load(&self.key).await? else {
-            return Ok(false);
-        };
+        let loaded = self.core.store.load(&self.key).await;
+        let loaded = loaded.inspect_err(|error| self.core.observer.failed(error.kind(), Some(&self.key)))?;
+        let Loaded::Found(Found { record, now }) = loaded else { return Ok(false) };
         let header = record::decode(&record.payload)?.header;
         let frozen = matches!(header.standing, Standing::Frozen { .. });
         Ok(!frozen && now < record.expires_at && now < header.absolute_at)

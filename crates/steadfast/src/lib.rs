@@ -117,6 +117,8 @@
 //! | `postgres` | | `store::postgres` |
 //! | `mysql` | | `store::mysql`, for MySQL and MariaDB |
 //! | `memcached` | | `store::memcached` |
+//! | `sealed` | | [`KeyRing`]: records sealed at rest |
+//! | `cookie` | | sessions that travel in cookies; includes `sealed` |
 //! | `json` | | JSON as the encoding of values, beside MessagePack |
 //! | `config` | | `Settings` from TOML, the environment and a CodeIgniter `.env` |
 //! | `tracing` | yes | events as log lines |
@@ -147,6 +149,7 @@
 // In the order of the data's way: from the request to the store, and back.
 #[cfg(feature = "tower")]
 mod adaptor;
+mod carrier;
 mod client;
 mod cookie;
 mod token;
@@ -164,6 +167,8 @@ mod session;
 mod handle;
 mod sessions;
 
+#[cfg(feature = "sealed")]
+mod seal;
 pub mod store;
 
 #[cfg(feature = "config")]
@@ -209,6 +214,8 @@ pub use policy::{Codec, Concurrency, IpMatch, OnServerError, Policy, PolicyBuild
 pub use record::Mark;
 #[cfg(feature = "dangerous-protocol")]
 pub use rules::Rules;
+#[cfg(feature = "sealed")]
+pub use seal::KeyRing;
 pub use session::{Key, KeyFor, Metadata, Session, SessionView};
 pub use sessions::{Revoked, SessionInfo, Sessions, SessionsBuilder, UserSessions};
 pub use time::{Clock, SystemClock, Timestamp};

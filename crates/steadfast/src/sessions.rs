@@ -44,8 +44,8 @@ impl Sessions {
 
     /// Opens the store that a connection string names, with the default [`Policy`](crate::Policy).
     ///
-    /// `memory:`, `files:PATH`, `sqlite:PATH`, `redis://HOST`; the options of each are on its page in `docs/drivers/`.
-    /// `memory:`, `files:PATH`, `sqlite:PATH`, `memcached://HOST:PORT`; the options of each are on its page in `docs/drivers/`.
+    /// `memory:`, `files:PATH`, `sqlite:PATH`, `redis://HOST`, `postgres://HOST`, `mysql://HOST`, `memcached://HOST`,
+    /// `cookie:`; the options of each are on its page in `docs/drivers/`.
     ///
     /// # Errors
     ///
@@ -102,7 +102,7 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// Whatever the store fails with.
+    /// Whatever the store fails with; [`Unsupported`](crate::ErrorKind::Unsupported) where sessions travel in cookies.
     ///
     /// # Cancel safety
     ///

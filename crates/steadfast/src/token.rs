@@ -11,13 +11,16 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hkdf::Hkdf;
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
-use zeroize::Zeroize;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::random;
 use crate::store::{StoreKey, UserKey};
 
 /// Bytes in a key and in a secret: 128 bits each, from the operating system.
 const HALF: usize = 16;
+
+/// Bytes of a token.
+pub(crate) const TOKEN: usize = 2 * HALF;
 
 /// Characters of a token in the cookie: 32 bytes in unpadded base64url.
 pub(crate) const TOKEN_CHARS: usize = 43;
@@ -41,27 +44,30 @@ impl Token {
             return None;
         }
         // One byte more than needed, because the decoder asks for a whole group.
-        let mut bytes = [0; 2 * HALF + 1];
-        let n = URL_SAFE_NO_PAD.decode_slice(value, &mut bytes).ok()?;
-        let mut key = [0; HALF];
-        let mut secret = [0; HALF];
-        if n != 2 * HALF {
-            return None;
-        }
-        key.copy_from_slice(&bytes[..HALF]);
-        secret.copy_from_slice(&bytes[HALF..2 * HALF]);
-        bytes.zeroize();
-        Some(Self { key: Key(key), secret: Secret(secret) })
+        let mut bytes = Zeroizing::new([0; TOKEN + 1]);
+        let n = URL_SAFE_NO_PAD.decode_slice(value, &mut *bytes).ok()?;
+        bytes[..n].try_into().ok().map(Self::from_bytes)
     }
 
     /// Writes the value of the cookie.
     pub(crate) fn encode(&self) -> String {
-        let mut bytes = [0; 2 * HALF];
+        URL_SAFE_NO_PAD.encode(self.to_bytes().as_slice())
+    }
+
+    /// Takes `key ‖ secret`.
+    pub(crate) fn from_bytes(bytes: &[u8; TOKEN]) -> Self {
+        let (mut key, mut secret) = ([0; HALF], [0; HALF]);
+        key.copy_from_slice(&bytes[..HALF]);
+        secret.copy_from_slice(&bytes[HALF..]);
+        Self { key: Key(key), secret: Secret(secret) }
+    }
+
+    /// Returns `key ‖ secret`.
+    pub(crate) fn to_bytes(&self) -> Zeroizing<[u8; TOKEN]> {
+        let mut bytes = Zeroizing::new([0; TOKEN]);
         bytes[..HALF].copy_from_slice(&self.key.0);
         bytes[HALF..].copy_from_slice(&self.secret.0);
-        let text = URL_SAFE_NO_PAD.encode(bytes);
-        bytes.zeroize();
-        text
+        bytes
     }
 
     /// The same record with another secret.

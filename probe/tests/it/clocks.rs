@@ -40,7 +40,7 @@ fn clocks_that_are_an_hour_off_end_no_session_early_and_none_late(store: Store) 
             assert_eq!(n, turn + 1, "begun by node {node}, ended early on node {other}");
         }
     }
-    std::thread::sleep(IDLE);
+    std::thread::sleep(IDLE + store.resolution());
     for (node, browser) in browsers.iter().enumerate() {
         for other in 0..CLOCKS.len() {
             let n = browser.ask_node(other, "/get?k=n").json()["v"].clone();
@@ -62,7 +62,7 @@ fn a_temp_value_has_its_time_whatever_the_clocks_of_the_nodes_say(store: Store) 
     for (from, on) in [(0, 1), (1, 2), (2, 0), (1, 0), (2, 1), (0, 2)] {
         assert_eq!(there(from, on), "1", "from node {from}, on node {on}");
     }
-    std::thread::sleep(IDLE);
+    std::thread::sleep(IDLE + store.resolution());
     for (from, on) in [(0, 1), (1, 2), (2, 0), (1, 0), (2, 1), (0, 2)] {
         assert_eq!(there(from, on), Value::Null, "from node {from}, on node {on}");
     }

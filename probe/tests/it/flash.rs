@@ -1,4 +1,7 @@
 //! Flash and temp values, as a browser meets them.
+//!
+//! Pages that come at one moment of the store's clock age flash values once, as if they overlapped; tests wait
+//! for the next moment where a clock is that coarse.
 
 use std::time::Duration;
 
@@ -22,8 +25,10 @@ fn a_flash_value_is_there_for_the_next_page_and_gone_after_it(store: Store) {
     let mut browser = site.browser();
     browser.visit("/set?k=plain&v=stays");
     browser.visit("/flash?k=notice&v=saved");
+    store.await_next_moment();
     let next = browser.visit("/readflash?k=notice");
     assert_eq!(next, json!({ "flash": "saved", "keys": ["notice"], "get": "saved" }));
+    store.await_next_moment();
     let after = browser.visit("/readflash?k=notice");
     assert_eq!(after, json!({ "flash": null, "keys": [], "get": null }));
     assert_eq!(browser.visit("/readflash?k=plain"), json!({ "flash": null, "keys": [], "get": "stays" }));
@@ -34,10 +39,12 @@ fn a_background_request_reads_flash_and_leaves_it(store: Store) {
     let site = Site::start(store, "");
     let mut browser = site.browser();
     browser.visit("/flash?k=notice&v=saved");
+    store.await_next_moment();
     for _ in 0..3 {
         assert_eq!(browser.fetch("/readflash?k=notice").json()["flash"], "saved");
     }
     assert_eq!(browser.visit("/readflash?k=notice")["flash"], "saved");
+    store.await_next_moment();
     assert_eq!(browser.visit("/readflash?k=notice")["flash"], Value::Null);
 }
 
@@ -46,8 +53,10 @@ fn pages_that_overlap_age_flash_once(store: Store) {
         let site = Site::start(store, &format!("--concurrency {mode}"));
         let mut browser = site.browser();
         browser.visit("/flash?k=notice&v=saved");
+        store.await_next_moment();
         let pages = parallel(3, |_| browser.ask("/readflash?k=notice&sleep=150").json()["flash"].clone());
         assert_eq!(pages, ["saved"; 3], "{mode}");
+        store.await_next_moment();
         assert_eq!(browser.visit("/readflash?k=notice")["flash"], Value::Null, "{mode}");
     });
 }
@@ -100,6 +109,7 @@ fn marks_are_shown_as_they_are_stored(store: Store) {
     let dump = browser.visit("/dump")["values"].clone();
     assert_eq!(dump["plain"], json!({ "v": "1", "mark": null }));
     assert_eq!(dump["flash"]["mark"], "flash-new");
+    store.await_next_moment();
     assert!(dump["temp"]["mark"]["temp_until"].as_f64().unwrap() > 1_700_000_000.0);
     browser.visit("/readflash?k=flash");
     assert_eq!(browser.visit("/dump")["values"]["flash"]["mark"], "flash-old");

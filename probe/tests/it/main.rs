@@ -20,6 +20,7 @@ mod history;
 mod limits;
 mod outage;
 mod rotation;
+mod sealed;
 mod sign_in;
 mod start_and_stop;
 mod strangers;

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use steadfast_servers::{
     MariaDb, Memcached, Postgres, Redis, RedisCluster, RedisSentinel, Server, shared_dsn,
@@ -19,6 +20,8 @@ pub(crate) enum Store {
     Postgres,
     Mysql,
     Memcached,
+    /// None: each session travels in its cookie.
+    Cookie,
 }
 
 impl Store {
@@ -29,6 +32,7 @@ impl Store {
             Self::Memory => "memory:".to_owned(),
             Self::Files => format!("files:{}", dir.join("sessions").display()),
             Self::Sqlite => format!("sqlite:{}", dir.join("sessions.db").display()),
+            Self::Cookie => "cookie:".to_owned(),
             Self::Redis => self.on(&shared_dsn("REDIS")),
             Self::RedisCluster => self.on(&shared_dsn("REDIS_CLUSTER")),
             Self::RedisSentinel => self.on(&shared_dsn("REDIS_SENTINEL")),
@@ -43,7 +47,7 @@ impl Store {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("probe_{}_{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         match self {
-            Self::Memory | Self::Files | Self::Sqlite => server.to_owned(),
+            Self::Memory | Self::Files | Self::Sqlite | Self::Cookie => server.to_owned(),
             Self::Postgres | Self::Mysql => format!("{server}?table={name}&create=true"),
             Self::Redis | Self::RedisCluster | Self::RedisSentinel | Self::Memcached => {
                 format!("{server}?prefix={name}:")
@@ -54,7 +58,7 @@ impl Store {
     /// Starts a server of the test's own, if it is a server.
     pub(crate) fn server(self) -> Option<Box<dyn Server>> {
         Some(match self {
-            Self::Memory | Self::Files | Self::Sqlite => return None,
+            Self::Memory | Self::Files | Self::Sqlite | Self::Cookie => return None,
             Self::Redis => Box::new(Redis::start().unwrap()),
             Self::RedisCluster => Box::new(RedisCluster::start().unwrap()),
             Self::RedisSentinel => Box::new(RedisSentinel::start().unwrap()),
@@ -67,6 +71,23 @@ impl Store {
     /// Reports whether what it acknowledged is there after it was killed and started anew.
     pub(crate) fn survives_a_restart(self) -> bool {
         !matches!(self, Self::Memory | Self::Memcached)
+    }
+
+    /// Returns how far apart two moments are that its clock tells apart for sure.
+    pub(crate) fn resolution(self) -> Duration {
+        // Its clock has whole seconds.
+        if self == Self::Memcached { Duration::from_millis(1_050) } else { Duration::ZERO }
+    }
+
+    /// Waits until its clock tells a moment that is later for sure.
+    pub(crate) fn await_next_moment(self) {
+        std::thread::sleep(self.resolution());
+    }
+
+    /// Returns the size of a session that it keeps whole, in bytes, near the largest it does.
+    pub(crate) fn large(self) -> usize {
+        // A server's items have a megabyte, unless it is told otherwise.
+        if self == Self::Memcached { 1_000_000 } else { 10_000_000 }
     }
 
     /// Reports whether it removes by itself what has expired.
@@ -84,6 +105,7 @@ impl Store {
             Self::Postgres => "postgres",
             Self::Mysql => "mysql",
             Self::Memcached => "memcached",
+            Self::Cookie => "cookie",
         }
     }
 

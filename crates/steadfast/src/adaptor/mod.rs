@@ -14,11 +14,9 @@ use http::request::Parts;
 use crate::client::{
     Headers, MAX_USER_AGENT_BYTES, RequestKind, agent_fingerprint, client_ip, ip_fingerprint, request_kind,
 };
-use crate::cookie::candidates;
 use crate::error::{Error, ErrorKind, Result};
 use crate::lifecycle::{Access, Client, Core, Exchange, Opening};
 use crate::session::{Session, SessionView};
-use crate::token::Token;
 
 pub use service::{CommitError, SessionLayer, SessionService};
 
@@ -87,7 +85,7 @@ pub(crate) async fn open(exchange: &Arc<Exchange>, access: Access, parts: &Parts
 /// and signs nobody in.
 fn client(core: &Core, parts: &Parts, access: Access) -> Result<Client> {
     let (policy, headers) = (&core.policy, &parts.headers);
-    let cookies = candidates(headers.get_all(COOKIE).iter().map(|line| line.as_bytes()), core.cookies.name());
+    let lines = headers.get_all(COOKIE).iter().map(|line| line.as_bytes());
     let ip = client_ip(peer(parts), headers, &policy.trusted_proxies);
     if ip.is_none() && policy.match_ip.is_some() {
         return Err(Error::new(
@@ -99,14 +97,12 @@ fn client(core: &Core, parts: &Parts, access: Access) -> Result<Client> {
     let agent = &agent[..agent.len().min(MAX_USER_AGENT_BYTES)];
     let writes = access > Access::View;
     Ok(Client {
-        tokens: cookies.iter().filter_map(Token::parse).collect(),
-        too_many: cookies.overflow(),
         ip,
         user_agent: if writes { String::from_utf8_lossy(agent).into_owned() } else { String::new() },
         bound_ip: policy.match_ip.zip(ip).map(|(part, ip)| ip_fingerprint(ip, part)),
         bound_agent: policy.match_user_agent.then(|| agent_fingerprint(agent)),
         background: writes && request_kind(headers) == RequestKind::Background,
-        any_device: false,
+        ..Client::of_cookies(core, lines)
     })
 }
 

@@ -230,7 +230,7 @@ fn answer<B: Default>(exchange: &Exchange, mut response: Response<B>, result: Re
     if let Err(error) = result {
         return private(refusal(error));
     }
-    if let Some(cookie) = exchange.cookie() {
+    for cookie in exchange.cookies() {
         let cookie = HeaderValue::try_from(cookie).expect("a cookie is written in characters of a header");
         response.headers_mut().append(SET_COOKIE, cookie);
     }

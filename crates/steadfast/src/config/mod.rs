@@ -19,7 +19,7 @@ use crate::client::{Cidr, ProxyHeader};
 use crate::error::{Error, ErrorKind, Result};
 use crate::policy::{Codec, Concurrency, Fault, IpMatch, OnServerError, PolicyBuilder, SameSite};
 use nearest::nearest;
-use value::{Dsn, FromText, Text};
+use value::{Dsn, FromText, KeyFile, Keys, Ring, Text};
 
 /// What the name of every setting in the environment begins with.
 const PREFIX: &str = "STEADFAST_";
@@ -96,6 +96,11 @@ macro_rules! settings {
                         None => builder,
                     };
                 )*
+                if self.key_ring.is_some() && self.key_ring_file.is_some() {
+                    // It would not be clear which keys seal.
+                    let why = "and `key_ring_file` are both set; keep one of them";
+                    builder = builder.fault(Fault::hidden("key_ring", why));
+                }
                 self.faults.iter().cloned().fold(builder, PolicyBuilder::fault)
             }
 
@@ -129,6 +134,7 @@ settings! {
     max_record_bytes: usize => PolicyBuilder::max_record_bytes;
     max_keys: usize => PolicyBuilder::max_keys;
     max_key_bytes: usize => PolicyBuilder::max_key_bytes;
+    max_cookie_bytes: usize => PolicyBuilder::max_cookie_bytes;
     match_ip: Option<IpMatch> => |builder, part| builder.match_ip(part);
     match_user_agent: bool => |builder, on| {
         if on { builder.match_user_agent() } else { builder.ignore_user_agent() }
@@ -147,10 +153,40 @@ settings! {
     breaker_failures: u32 => PolicyBuilder::breaker_failures;
     breaker_pause: Duration => PolicyBuilder::breaker_pause;
     node: String => |builder, name| builder.node(name);
+    key_ring: Keys => |builder, Keys(ring)| key_ring(builder, ring);
+    key_ring_file: KeyFile => |builder, KeyFile(ring)| key_ring(builder, ring);
+    refuse_unsealed: bool => refuse_unsealed;
 }
 
 fn read<T: FromText>(label: &str, text: &str) -> Result<T, Fault> {
-    T::from_text(text).map_err(|why| Fault::new(label.to_owned(), text, why))
+    T::from_text(text).map_err(|why| match T::SHOWN {
+        true => Fault::new(label.to_owned(), text, why),
+        false => Fault::hidden(label.to_owned(), why),
+    })
+}
+
+#[cfg(feature = "sealed")]
+fn key_ring(builder: PolicyBuilder, ring: Ring) -> PolicyBuilder {
+    builder.key_ring(ring)
+}
+
+#[cfg(feature = "sealed")]
+fn refuse_unsealed(builder: PolicyBuilder, on: bool) -> PolicyBuilder {
+    if on { builder.refuse_unsealed() } else { builder.accept_unsealed() }
+}
+
+/// Never called: no text is read as a key ring in such a build.
+#[cfg(not(feature = "sealed"))]
+fn key_ring(builder: PolicyBuilder, (): Ring) -> PolicyBuilder {
+    builder
+}
+
+#[cfg(not(feature = "sealed"))]
+fn refuse_unsealed(builder: PolicyBuilder, on: bool) -> PolicyBuilder {
+    match on {
+        true => builder.fault(Fault::new("refuse_unsealed", on, "needs the feature `sealed`")),
+        false => builder,
+    }
 }
 
 impl Settings {

@@ -29,8 +29,8 @@ fn faults(settings: &Settings) -> Vec<String> {
     error.to_string().lines().map(str::to_owned).collect()
 }
 
-/// A value for each setting that differs from its default.
-const CHANGED: [(&str, &str); 31] = [
+/// A value for each setting that differs from its default, but for those that seal.
+const CHANGED: [(&str, &str); 32] = [
     ("store", "memory:"),
     ("idle_timeout", "15m"),
     ("absolute_timeout", "1h"),
@@ -42,15 +42,13 @@ const CHANGED: [(&str, &str); 31] = [
     ("lock_wait", "2"),
     ("lease", "0.5"),
     ("lease_max", "250000ms"),
-    ("store_deadline", "1500ms"),
-    ("breaker_failures", "7"),
-    ("breaker_pause", "3s"),
     ("on_server_error", "discard"),
     ("codec", if cfg!(feature = "json") { "json" } else { "messagepack" }),
     ("temp_ttl", "60"),
     ("max_record_bytes", "1048576"),
     ("max_keys", "100"),
     ("max_key_bytes", "64"),
+    ("max_cookie_bytes", "4000"),
     ("match_ip", "24/64"),
     ("match_user_agent", "true"),
     ("trusted_proxies", "10.0.0.0/8, ::1"),
@@ -61,6 +59,9 @@ const CHANGED: [(&str, &str); 31] = [
     ("same_site", "Strict"),
     ("partitioned", "true"),
     ("dangerous_insecure_cookie", "false"),
+    ("store_deadline", "1500ms"),
+    ("breaker_failures", "7"),
+    ("breaker_pause", "3s"),
     ("node", "web-1"),
 ];
 
@@ -86,7 +87,7 @@ fn check_changed(settings: &Settings) {
     assert_eq!(policy.codec, Codec::Json);
     assert_eq!(policy.temp_ttl, seconds(60));
     assert_eq!(policy.max_record_bytes, 1_048_576);
-    assert_eq!((policy.max_keys, policy.max_key_bytes), (100, 64));
+    assert_eq!((policy.max_keys, policy.max_key_bytes, policy.max_cookie_bytes), (100, 64, 4_000));
     assert_eq!(policy.match_ip, Some(IpMatch::Prefix { v4: 24, v6: 64 }));
     assert!(policy.match_user_agent);
     let networks: Vec<_> = policy.trusted_proxies.networks.iter().map(Cidr::to_string).collect();
@@ -102,7 +103,8 @@ fn check_changed(settings: &Settings) {
 
 #[test]
 fn every_setting_has_a_name_in_the_environment() {
-    assert_eq!(CHANGED.map(|(name, _)| name), Settings::NAMES);
+    let sealing = ["key_ring", "key_ring_file", "refuse_unsealed"];
+    assert_eq!([&CHANGED.map(|(name, _)| name)[..], &sealing].concat(), Settings::NAMES);
     let names = CHANGED.map(|(name, value)| (format!("STEADFAST_{}", name.to_uppercase()), value));
     check_changed(&env(&names.each_ref().map(|(name, value)| (name.as_str(), *value))));
 }
@@ -276,6 +278,41 @@ fn the_page_lists_every_setting_with_its_names() {
     }
     let rows = page.lines().filter(|line| line.contains("| `STEADFAST_")).count();
     assert_eq!(rows, Settings::NAMES.len());
+}
+
+#[cfg(feature = "sealed")]
+mod sealing {
+    use super::*;
+
+    const KEY: &str = "1vBTuoQU1GAXp1ImVOp2HQYGOYdvKtdXZ6SVGuTJxCU=";
+
+    #[test]
+    fn keys_come_from_the_environment_and_from_a_file() {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), format!("# one\n{KEY}\n")).expect("written");
+        let path = file.path().to_str().expect("UTF-8");
+        let from_env = policy(&env(&[("STEADFAST_KEY_RING", KEY), ("STEADFAST_REFUSE_UNSEALED", "true")]));
+        let from_file = policy(&env(&[("STEADFAST_KEY_RING_FILE", path)]));
+        let ids = |policy: &Policy| policy.sealing.ring.as_ref().expect("a ring").ids();
+        assert_eq!(ids(&from_env), ids(&from_file));
+        assert!(from_env.sealing.refuse_unsealed && !from_file.sealing.refuse_unsealed);
+    }
+
+    #[test]
+    fn what_is_wrong_with_keys_is_said_without_showing_them() {
+        let settings = env(&[
+            ("STEADFAST_KEY_RING", &KEY[..40]),
+            ("STEADFAST_KEY_RING_FILE", "/nonexistent/keys"),
+            ("STEADFAST_REFUSE_UNSEALED", "true"),
+        ]);
+        let faults = faults(&settings);
+        let (key_ring, file) = (&faults[0], &faults[1]);
+        assert!(key_ring.starts_with("`STEADFAST_KEY_RING` key 1 is not 32 bytes in base64"), "{key_ring}");
+        assert!(file.starts_with("`STEADFAST_KEY_RING_FILE` (/nonexistent/keys) is refused: "), "{file}");
+        assert_eq!(faults[2], "`key_ring` and `key_ring_file` are both set; keep one of them");
+        assert!(faults[3].starts_with("`refuse_unsealed` (true) needs a `key_ring`"));
+        assert!(!format!("{faults:?}{settings:?}").contains(&KEY[..8]));
+    }
 }
 
 mod codeigniter {

@@ -11,6 +11,9 @@ use crate::policy::{Codec, Concurrency, IpMatch, OnServerError, SameSite, parse_
 
 /// Reads a value, or says what it must be.
 pub(super) trait FromText: Sized {
+    /// Whether a fault may show the text.
+    const SHOWN: bool = true;
+
     fn from_text(text: &str) -> Result<Self, String>;
 }
 
@@ -29,6 +32,52 @@ impl FromText for Dsn {
         Ok(Self(text.into()))
     }
 }
+
+/// The keys themselves.
+#[derive(Clone, Debug)]
+pub(super) struct Keys(pub(super) Ring);
+
+/// The keys of a file.
+#[derive(Clone, Debug)]
+pub(super) struct KeyFile(pub(super) Ring);
+
+#[cfg(feature = "sealed")]
+pub(super) type Ring = crate::KeyRing;
+/// There is none without the feature.
+#[cfg(not(feature = "sealed"))]
+pub(super) type Ring = ();
+
+impl FromText for Keys {
+    const SHOWN: bool = false;
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        keys(text).map(Self)
+    }
+}
+
+impl FromText for KeyFile {
+    fn from_text(path: &str) -> Result<Self, String> {
+        key_file(path).map(Self)
+    }
+}
+
+#[cfg(feature = "sealed")]
+fn keys(text: &str) -> Result<Ring, String> {
+    Ring::parse(text)
+}
+
+#[cfg(feature = "sealed")]
+fn key_file(path: &str) -> Result<Ring, String> {
+    Ring::from_file(path).map_err(|error| format!("is refused: {}", crate::error::chain(&error)))
+}
+
+#[cfg(not(feature = "sealed"))]
+fn keys(_: &str) -> Result<Ring, String> {
+    Err("needs the feature `sealed`".into())
+}
+
+#[cfg(not(feature = "sealed"))]
+use keys as key_file;
 
 impl FromText for String {
     fn from_text(text: &str) -> Result<Self, String> {

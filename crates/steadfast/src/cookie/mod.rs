@@ -7,4 +7,6 @@ mod read;
 mod write;
 
 pub(crate) use read::candidates;
+#[cfg(feature = "cookie")]
+pub(crate) use read::numbered;
 pub(crate) use write::CookieWriter;

@@ -36,14 +36,34 @@ pub(crate) fn candidates<'a>(headers: impl Iterator<Item = &'a [u8]>, name: &str
     found
 }
 
+/// Finds the values of all cookies that are called exactly `name`, as number 0, or `name.1` to `name.9`, empty
+/// ones included.
+#[cfg(feature = "cookie")]
+pub(crate) fn numbered<'a>(
+    headers: impl Iterator<Item = &'a [u8]>,
+    name: &str,
+) -> impl Iterator<Item = (usize, &'a [u8])> {
+    let pairs = headers.flat_map(|header| header.split(|&byte| byte == b';'));
+    pairs.filter_map(move |pair| {
+        let (full, value) = split(pair)?;
+        match full.strip_prefix(name.as_bytes())? {
+            [] => Some((0, value)),
+            [b'.', digit @ b'1'..=b'9'] => Some((usize::from(digit - b'0'), value)),
+            _ => None,
+        }
+    })
+}
+
 /// Returns the value of a pair if it has this name and a value.
 fn value_of<'a>(pair: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+    let (full, value) = split(pair)?;
+    (full == name && !value.is_empty()).then_some(value)
+}
+
+/// Splits a pair into name and value.
+fn split(pair: &[u8]) -> Option<(&[u8], &[u8])> {
     let equals = pair.iter().position(|&byte| byte == b'=')?;
-    if trim(&pair[..equals]) != name {
-        return None;
-    }
-    let value = unquote(trim(&pair[equals + 1..]));
-    (!value.is_empty()).then_some(value)
+    Some((trim(&pair[..equals]), unquote(trim(&pair[equals + 1..]))))
 }
 
 fn unquote(value: &[u8]) -> &[u8] {

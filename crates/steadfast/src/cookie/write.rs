@@ -4,6 +4,11 @@ use std::time::Duration;
 
 use crate::policy::{CookieSettings, MAX_COOKIE_LIFETIME};
 
+/// Longest `Set-Cookie` value, in bytes. Browsers keep 4,096 of name, value and attributes (RFC 6265, 6.1), and
+/// settings can't make the rest longer than 2,600.
+#[cfg(feature = "cookie")]
+const MAX_SET_COOKIE: usize = 4_096;
+
 /// Writes `Set-Cookie` values. Made once; the part that never changes is formatted then.
 #[derive(Clone, Debug)]
 pub(crate) struct CookieWriter {
@@ -36,6 +41,13 @@ impl CookieWriter {
     /// Returns the name under which the cookie is sent and looked for.
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Returns for how many characters the value has room, so that browsers keep the cookie.
+    #[cfg(feature = "cookie")]
+    pub(crate) fn room(&self) -> usize {
+        let around = self.name.len() + "=; Max-Age=34560000".len() + self.attributes.len();
+        MAX_SET_COOKIE - around
     }
 
     /// Writes a cookie that lives as long as the browser's session, or for a `lifetime`.

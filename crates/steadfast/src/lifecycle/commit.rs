@@ -57,7 +57,8 @@ impl Exchange {
         }
     }
 
-    /// Plans the commit, and does it if the store need not be asked, as after a request that only read.
+    /// Plans the commit, and does it if no store need be asked, as after a request that only read, or where the
+    /// session travels in the cookies of the response.
     /// Otherwise returns what [`finish_commit`](Self::finish_commit) is to do.
     ///
     /// # Errors
@@ -70,6 +71,10 @@ impl Exchange {
         match self.with(|work| work.prepare(&self.core)) {
             Ok(Prepared { op: Op::Nothing, cookie, now, .. }) => {
                 self.settle_read(self.committed(cookie), now);
+                Ok(None)
+            }
+            Ok(prepared) if self.core.carrier.is_some() => {
+                self.settle(prepared, Instant::now());
                 Ok(None)
             }
             Ok(prepared) => Ok(Some(Box::new(prepared))),
@@ -280,6 +285,9 @@ impl Exchange {
             Afterwards::Nothing => drop(turn),
             Afterwards::Touch(expires_at) => {
                 let Some(key) = self.with(|work| work.base.as_ref().map(|base| base.key)) else { return };
+                if core.carrier.is_some() {
+                    return core.observer.tell(EventKind::Touched, &key);
+                }
                 let (core, off_path) = (Arc::clone(core), &core.off_path);
                 off_path.run(async move {
                     match core.store.touch(&key, expires_at).await {

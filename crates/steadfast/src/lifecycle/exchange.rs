@@ -8,6 +8,8 @@ use bytes::Bytes;
 
 use super::Core;
 use super::desk::Turn;
+use crate::carrier::Crumbs;
+use crate::cookie::candidates;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Fate, Opened};
 use crate::record::Header;
@@ -34,6 +36,8 @@ pub(crate) struct Client {
     pub(crate) tokens: Tokens,
     /// There were more of them.
     pub(crate) too_many: bool,
+    /// The cookies of a session that travels in them.
+    pub(crate) crumbs: Crumbs,
     pub(crate) ip: Option<IpAddr>,
     pub(crate) user_agent: String,
     /// The digest of its network, if sessions are bound to it.
@@ -44,6 +48,18 @@ pub(crate) struct Client {
     pub(crate) background: bool,
     /// The session opens wherever it is bound to: a test looks at it.
     pub(crate) any_device: bool,
+}
+
+impl Client {
+    /// Finds the session's cookies among the lines of a request's `Cookie` headers.
+    pub(crate) fn of_cookies<'a>(core: &Core, lines: impl Iterator<Item = &'a [u8]>) -> Self {
+        if let Some(carrier) = &core.carrier {
+            return Self { crumbs: carrier.collect(lines), ..Self::default() };
+        }
+        let found = candidates(lines, core.cookies.name());
+        let tokens = found.iter().filter_map(Token::parse).collect();
+        Self { tokens, too_many: found.overflow(), ..Self::default() }
+    }
 }
 
 /// The tokens of a client's cookies: one nearly always, which then needs no list.
@@ -131,10 +147,10 @@ pub(super) enum Outcome {
     Committed(Option<SendCookie>),
 }
 
-/// A `Set-Cookie` to send.
+/// The `Set-Cookie` headers to send: one, but for what travels in several cookies.
 #[derive(Debug)]
 pub(super) struct SendCookie {
-    pub(super) header: String,
+    pub(super) headers: Vec<String>,
     /// Until when it may be sent, by the store's clock.
     pub(super) until: Option<Timestamp>,
 }
@@ -206,18 +222,22 @@ impl Exchange {
         drop(turn);
     }
 
-    /// Returns the cookie to send with the head of the response that leaves now.
-    pub(crate) fn cookie(&self) -> Option<String> {
+    /// Returns the `Set-Cookie` headers to send with the head of the response that leaves now.
+    pub(crate) fn cookies(&self) -> impl Iterator<Item = String> + use<> {
+        self.take_cookies().into_iter().flatten()
+    }
+
+    fn take_cookies(&self) -> Option<Vec<String>> {
         let mut cell = self.cell();
         let work = cell.as_mut()?;
         let Outcome::Committed(cookie) = &mut work.outcome else { return None };
-        let SendCookie { header, until } = cookie.take()?;
+        let SendCookie { headers, until } = cookie.take()?;
         let late = until.is_some_and(|until| self.core.clock.now().shifted(work.skew) > until);
         if late && self.core.policy.rules.drop_late_cookies {
             self.core.observer.alarm(crate::events::Anomaly::LateCookie, work.base.as_ref().map(|b| &b.key));
             return None;
         }
-        Some(header)
+        Some(headers)
     }
 
     pub(super) fn cell(&self) -> MutexGuard<'_, Option<Box<Work>>> {

@@ -3,6 +3,7 @@
 //! `open` reads and lets in, `commit` plans and writes; what is decided is decided in [`crate::plan`].
 //! This is the only place that sees both cookies and stores.
 
+mod carried;
 mod commit;
 mod desk;
 mod exchange;
@@ -16,6 +17,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::carrier::Carrier;
 use crate::cookie::CookieWriter;
 use crate::error::Result;
 use crate::events::{EventKind, Observer};
@@ -43,6 +45,8 @@ pub(crate) struct Core {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observer: Observer,
     pub(crate) cookies: CookieWriter,
+    /// Set where sessions travel in cookies. There is no store then.
+    pub(crate) carrier: Option<Carrier>,
     pub(crate) off_path: OffPath,
     pub(crate) watch: Watch,
     skew: Skew,
@@ -53,6 +57,7 @@ impl Core {
     pub(crate) fn new(
         policy: Policy,
         store: SharedStore,
+        carrier: Option<Carrier>,
         clock: Arc<dyn Clock>,
         observer: Observer,
     ) -> Arc<Self> {
@@ -63,7 +68,7 @@ impl Core {
         });
         let cookies = CookieWriter::new(&policy.cookie);
         let (watch, skew) = (Watch::default(), Skew::default());
-        Arc::new(Self { policy, store, clock, observer, cookies, off_path, watch, skew, desk })
+        Arc::new(Self { policy, store, clock, observer, cookies, carrier, off_path, watch, skew, desk })
     }
 
     /// Renews the leases of requests that take long, for as long as somebody uses the core.

@@ -20,7 +20,7 @@ use crate::token::Token;
 const OTHERS_FIRST: Duration = Duration::from_millis(10);
 
 /// A record that a request was let into.
-struct Entered {
+pub(super) struct Entered {
     base: Base,
     /// When the store was asked for it, by the node's clock.
     asked: Timestamp,
@@ -88,6 +88,9 @@ impl Exchange {
 
     /// Finds the one session that a client's cookies open.
     async fn find(&self, access: Access, client: &mut Client) -> Result<Option<Box<Entered>>> {
+        if let Some(carrier) = &self.core.carrier {
+            return self.unpack(carrier, access, client);
+        }
         if client.too_many {
             self.core.observer.alarm(Anomaly::TooManyCookies, None);
         }
@@ -264,7 +267,7 @@ impl Exchange {
     }
 
     /// Lets a request into a record, or not.
-    fn judge(
+    pub(super) fn judge(
         &self,
         key: StoreKey,
         token: Option<Token>,
@@ -365,7 +368,7 @@ impl Exchange {
     }
 
     pub(super) fn failed(&self, error: Error, key: &StoreKey) -> Error {
-        self.core.observer.tell(EventKind::Failed(error.kind()), key);
+        self.core.observer.failed(error.kind(), Some(key));
         error
     }
 

@@ -64,20 +64,24 @@ impl Work {
     /// Plans the commit and encodes what it needs.
     pub(super) fn prepare(&self, core: &Core) -> Result<Prepared> {
         let now = self.now(core);
-        let opened = self.opened();
+        let opened = self.opened(core);
         let done = Done { fate: self.state.fate, written: self.state.is_written() };
         let Plan::Do(kind, cookie) = plan::plan(opened, done, core.policy.rules) else {
             return Err(superseded());
         };
         let (op, token) = self.op(core, kind, now)?;
-        let cookie = self.cookie(core, cookie, self.header_after(&op), token, now)?;
+        let cookie = match &core.carrier {
+            None => self.cookie(core, cookie, self.header_after(&op), token, now)?,
+            Some(carrier) => self.carry(core, carrier, &op, now)?,
+        };
         Ok(Prepared { op, cookie, kind, now })
     }
 
-    /// How the session was opened, for the plan: who only reads never rotates.
-    fn opened(&self) -> Opened {
+    /// How the session was opened, for the plan: who only reads never rotates, nor what travels whole.
+    fn opened(&self, core: &Core) -> Opened {
+        let never = self.access == Access::View || core.carrier.is_some();
         match self.base.as_ref().map_or(Opened::Stranger, |base| base.opened) {
-            Opened::Live { admission, rotation: _ } if self.access == Access::View => {
+            Opened::Live { admission, rotation: _ } if never => {
                 Opened::Live { admission, rotation: Rotation::Barred }
             }
             opened => opened,
@@ -142,8 +146,11 @@ impl Work {
             (header.idle, header.persistent) = (old.idle, old.persistent);
             (header.bound_ip, header.bound_agent) = (old.bound_ip, old.bound_agent);
             header.flash_at = old.flash_at;
-            let window_ends = now + core.policy.forward_window;
-            header.standing = Standing::Undelivered { origin: *key, window_ends };
+            // What travels in a cookie leaves no record behind.
+            if core.carrier.is_none() {
+                let window_ends = now + core.policy.forward_window;
+                header.standing = Standing::Undelivered { origin: *key, window_ends };
+            }
         }
         self.settle(core, &mut header, now);
         let key = token.key.store_key();
@@ -225,7 +232,7 @@ impl Work {
         let (token, until) = match (op, header) {
             (CookieOp::None, _) => return Ok(None),
             (CookieOp::Remove, _) => {
-                return Ok(Some(SendCookie { header: core.cookies.remove(), until: None }));
+                return Ok(Some(SendCookie { headers: vec![core.cookies.remove()], until: None }));
             }
             (CookieOp::Issue, Some(_)) => (token, None),
             (CookieOp::IssueInWindow, Some(header)) => {
@@ -241,9 +248,8 @@ impl Work {
             (CookieOp::Issue | CookieOp::IssueInWindow | CookieOp::Forward, None) => return Ok(None),
         };
         let (Some(token), Some(header)) = (token, header) else { return Ok(None) };
-        // A persistent cookie lives until the absolute deadline: idleness is the server's to judge.
-        let lifetime = header.persistent.then(|| header.absolute_at.saturating_since(now));
-        Ok(Some(SendCookie { header: core.cookies.issue(&token.encode(), lifetime), until }))
+        let header = core.cookies.issue(&token.encode(), header.cookie_lifetime(now));
+        Ok(Some(SendCookie { headers: vec![header], until }))
     }
 
     /// Opens the successor of the secret that came.

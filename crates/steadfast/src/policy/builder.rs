@@ -62,6 +62,7 @@ impl Default for PolicyBuilder {
             max_record_bytes: 16 * 1_024 * 1_024,
             max_keys: 65_536,
             max_key_bytes: 1_024,
+            max_cookie_bytes: 8_000,
             match_ip: None,
             match_user_agent: false,
             trusted_proxies: TrustedProxies::default(),
@@ -73,6 +74,8 @@ impl Default for PolicyBuilder {
                 secure: true,
                 partitioned: false,
             },
+            #[cfg(feature = "sealed")]
+            sealing: super::Sealing::default(),
             store_deadline: 2 * SECOND,
             breaker_failures: 5,
             breaker_pause: SECOND,
@@ -265,6 +268,16 @@ impl PolicyBuilder {
     /// The default is 65,536.
     pub fn max_keys(mut self, keys: usize) -> Self {
         self.policy.max_keys = keys;
+        self
+    }
+
+    /// Sets how many bytes of a request the cookies of one session may take, where sessions travel in cookies.
+    ///
+    /// The default is 8,000: of a `Cookie` header, many servers and proxies take 8,192 bytes and answer a longer
+    /// one with 400 or 431. From 1,024 to 32,768. A commit of more fails with
+    /// [`TooLarge`](crate::ErrorKind::TooLarge).
+    pub fn max_cookie_bytes(mut self, bytes: usize) -> Self {
+        self.policy.max_cookie_bytes = bytes;
         self
     }
 

@@ -67,6 +67,8 @@ pub(super) fn check(policy: &Policy, faults: &mut Vec<Fault>) {
     check_limits(policy, faults);
     check_binding(policy, faults);
     check_cookie(&policy.cookie, faults);
+    #[cfg(feature = "sealed")]
+    policy.sealing.check(faults);
 }
 
 fn check_timeouts(policy: &Policy, faults: &mut Vec<Fault>) {
@@ -134,6 +136,10 @@ fn check_limits(policy: &Policy, faults: &mut Vec<Fault>) {
         if u32::try_from(value).is_err() {
             faults.push(Fault::new(name, value, "is more than a record can count (4294967295)"));
         }
+    }
+    if !(1_024..=32_768).contains(&policy.max_cookie_bytes) {
+        let why = "is not from 1024 to 32768: fewer hold no session, and no server takes more";
+        faults.push(Fault::new("max_cookie_bytes", policy.max_cookie_bytes, why));
     }
     if max_key_bytes > max_record_bytes {
         let why = format!("is more than `max_record_bytes` ({max_record_bytes})");

@@ -5,6 +5,8 @@ mod choices;
 mod cookie;
 mod duration;
 mod faults;
+#[cfg(feature = "sealed")]
+mod sealing;
 
 use std::time::Duration;
 
@@ -19,6 +21,8 @@ pub(crate) use cookie::{CookieSettings, MAX_COOKIE_LIFETIME};
 pub(crate) use duration::parse as parse_duration;
 #[cfg(feature = "config")]
 pub(crate) use faults::Fault;
+#[cfg(feature = "sealed")]
+pub(crate) use sealing::Sealing;
 
 /// A session is touched at most once in this part of its idle timeout: with the default of 30 minutes,
 /// every 30 seconds.
@@ -64,10 +68,13 @@ pub struct Policy {
     pub(crate) max_record_bytes: usize,
     pub(crate) max_keys: usize,
     pub(crate) max_key_bytes: usize,
+    pub(crate) max_cookie_bytes: usize,
     pub(crate) match_ip: Option<IpMatch>,
     pub(crate) match_user_agent: bool,
     pub(crate) trusted_proxies: TrustedProxies,
     pub(crate) cookie: CookieSettings,
+    #[cfg(feature = "sealed")]
+    pub(crate) sealing: Sealing,
     pub(crate) store_deadline: Duration,
     pub(crate) breaker_failures: u32,
     pub(crate) breaker_pause: Duration,

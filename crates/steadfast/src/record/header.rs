@@ -83,6 +83,13 @@ mod flag {
 }
 
 impl Header {
+    /// Returns how long the cookie lives; `None` for as long as the browser runs.
+    ///
+    /// A persistent cookie lives until the absolute deadline: idleness is the server's to judge.
+    pub(crate) fn cookie_lifetime(&self, now: Timestamp) -> Option<Duration> {
+        self.persistent.then(|| self.absolute_at.saturating_since(now))
+    }
+
     /// Returns the bytes that the header's texts take.
     pub(super) fn variable_len(&self) -> usize {
         let user = self.user.as_ref().map_or(0, |user| user.len() + 2);

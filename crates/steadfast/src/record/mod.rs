@@ -19,16 +19,19 @@ pub(crate) use values::{Entry, Values};
 use wire::{Reader, Writer};
 
 /// The first bytes of every record.
-const MAGIC: [u8; 4] = *b"STDF";
+pub(crate) const MAGIC: [u8; 4] = *b"STDF";
 
-/// The format that this version writes, and the newest it reads.
+/// The format that this version writes.
 const FORMAT: u8 = 1;
+
+/// The format of a record that is sealed: a record of [`FORMAT`] is inside. The newest this version reads.
+pub(crate) const SEALED: u8 = 2;
 
 /// Where the checksum lies. It covers everything before and after itself.
 const CHECKSUM: std::ops::Range<usize> = 8..12;
 
 /// Bytes of the envelope: magic, format, codec, flags, checksum, length.
-const ENVELOPE: usize = 16;
+pub(crate) const ENVELOPE: usize = 16;
 
 /// A record, read.
 #[derive(Debug)]
@@ -43,7 +46,7 @@ pub(crate) struct Contents {
 /// # Errors
 ///
 /// [`ErrorKind::Corrupt`] for bytes that are damaged or were never a record, [`ErrorKind::NewerFormat`]
-/// for a record of a later version of this library.
+/// for a record of a later version of this library, [`ErrorKind::KeyMissing`] for one that is still sealed.
 pub(crate) fn decode(payload: &Bytes) -> Result<Contents> {
     let mut reader = Reader::new(payload);
     let envelope = read_envelope(&mut reader, payload)?;
@@ -65,12 +68,12 @@ pub(crate) fn encode(codec: Codec, header: &Header, values: &Values) -> Bytes {
     header::encode(header, &mut writer);
     values.encode(&mut writer);
     let mut bytes = writer.into_vec();
-    seal_envelope(&mut bytes);
+    finish_envelope(&mut bytes);
     Bytes::from(bytes)
 }
 
 /// Writes the length and the checksum.
-fn seal_envelope(bytes: &mut [u8]) {
+pub(crate) fn finish_envelope(bytes: &mut [u8]) {
     let length = u32::try_from(bytes.len()).expect("records are limited far below 4 GiB");
     bytes[12..16].copy_from_slice(&length.to_le_bytes());
     let checksum = checksum(bytes);
@@ -81,7 +84,7 @@ fn seal_envelope(bytes: &mut [u8]) {
 #[cfg(feature = "fuzzing")]
 pub(crate) fn mend(mut bytes: Vec<u8>) -> Vec<u8> {
     if bytes.len() >= ENVELOPE {
-        seal_envelope(&mut bytes);
+        finish_envelope(&mut bytes);
     }
     bytes
 }
@@ -97,21 +100,42 @@ fn read_envelope(reader: &mut Reader<'_>, payload: &[u8]) -> Result<Envelope> {
     if magic != MAGIC || format == 0 {
         return Err(corrupt());
     }
-    if format > FORMAT {
+    if format > SEALED {
+        return Err(newer_format());
+    }
+    let codec = reader.u8().ok_or_else(corrupt)?;
+    let flags = reader.u16().ok_or_else(corrupt)?;
+    reader.bytes(ENVELOPE - CHECKSUM.start).ok_or_else(corrupt)?;
+    check_envelope(payload)?;
+    if format == SEALED {
         return Err(Error::new(
-            ErrorKind::NewerFormat,
-            "the session record was written by a newer version of steadfast; update this node",
+            ErrorKind::KeyMissing,
+            "the session record is sealed; give this node the key ring that opens it (feature `sealed`)",
         ));
     }
-    let codec = reader.u8();
-    let flags = reader.u16().ok_or_else(corrupt)?;
-    let sum = reader.u32().ok_or_else(corrupt)?;
-    let length = reader.u32().ok_or_else(corrupt)?;
-    if usize::try_from(length) != Ok(payload.len()) || sum != checksum(payload) {
-        return Err(corrupt());
-    }
-    let codec = codec.ok_or_else(corrupt).and_then(codec_from_tag)?;
-    Ok(Envelope { codec, flags })
+    Ok(Envelope { codec: codec_from_tag(codec)?, flags })
+}
+
+/// Reports whether a payload is that of a sealed record.
+#[cfg(feature = "sealed")]
+pub(crate) fn is_sealed(payload: &[u8]) -> bool {
+    payload.starts_with(&MAGIC) && payload.get(MAGIC.len()) == Some(&SEALED)
+}
+
+/// Checks length and checksum: what is wrong after that is no accident.
+pub(crate) fn check_envelope(payload: &[u8]) -> Result<()> {
+    let mut reader = Reader::new(payload.get(CHECKSUM.start..ENVELOPE).ok_or_else(corrupt)?);
+    let (sum, length) = (reader.u32(), reader.u32().map(usize::try_from));
+    let whole = length == Some(Ok(payload.len())) && sum == Some(checksum(payload));
+    if whole { Ok(()) } else { Err(corrupt()) }
+}
+
+/// Makes the error of a record that only a newer version can read.
+pub(crate) fn newer_format() -> Error {
+    Error::new(
+        ErrorKind::NewerFormat,
+        "the session record was written by a newer version of steadfast; update this node",
+    )
 }
 
 fn checksum(payload: &[u8]) -> u32 {

@@ -150,9 +150,12 @@ impl Session {
     }
 
     /// Returns a handle for sockets, streams and jobs that outlive the request; `None` for a session that
-    /// does not exist (yet).
+    /// does not exist (yet), or travels in cookies, where nobody finds it without its request.
     pub fn detach(&self) -> Option<SessionHandle> {
         let core = self.exchange.core().clone();
+        if core.carrier.is_some() {
+            return None;
+        }
         self.exchange.with(|work| work.base.as_ref().map(|base| SessionHandle::new(core, base.key)))
     }
 

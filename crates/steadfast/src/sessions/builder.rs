@@ -5,9 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Sessions, dsn, purge_every};
+use crate::carrier::Carrier;
+#[cfg(feature = "cookie")]
+use crate::carrier::NoStore;
 use crate::error::Result;
 use crate::events::{Event, Listener, Observer};
 use crate::lifecycle::Core;
+#[cfg(feature = "cookie")]
+use crate::policy::Concurrency;
 use crate::policy::Policy;
 use crate::store::guard::Guarded;
 use crate::store::{SharedStore, Store};
@@ -102,7 +107,13 @@ impl SessionsBuilder {
     ///
     /// Nothing is left behind but an empty store.
     pub async fn connect(self, dsn: &str) -> Result<Sessions> {
+        #[cfg(feature = "cookie")]
+        if dsn::is_carried(dsn)? {
+            return self.in_cookies();
+        }
         let store = dsn::open(dsn, &self).await?;
+        #[cfg(feature = "sealed")]
+        crate::seal::check_at_start(&store, self.policy.sealing.ring.as_ref()).await?;
         let sessions = self.build(store);
         sessions.core.measure_skew().await?;
         Ok(sessions)
@@ -136,9 +147,61 @@ impl SessionsBuilder {
         Observer::new(self.listener.clone(), driver, self.policy.node.as_deref())
     }
 
+    /// Keeps no sessions: each travels in the cookies of its visitor, sealed with the policy's key ring.
+    ///
+    /// As `connect("cookie:")` does. There is nothing to lock, so all requests are merged ones, the last response
+    /// wins, and [`Exclusive`](crate::axum::Exclusive) is [`Unsupported`](crate::ErrorKind::Unsupported). Nothing
+    /// can be listed or revoked either, and a copied cookie is good until its session would have ended. The page
+    /// `docs/drivers/cookie.md` says what is given up, and for whom it is the right choice all the same.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`](crate::ErrorKind::InvalidConfig) without a [key
+    /// ring](crate::PolicyBuilder::key_ring).
+    ///
+    /// # Panics
+    ///
+    /// Outside of a Tokio runtime.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use steadfast::{KeyRing, Policy, Sessions};
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), steadfast::Error> {
+    /// let ring = KeyRing::from_text("1vBTuoQU1GAXp1ImVOp2HQYGOYdvKtdXZ6SVGuTJxCU=")?;
+    /// let policy = Policy::builder().key_ring(ring).build()?;
+    /// let sessions = Sessions::builder().policy(policy).in_cookies()?;
+    /// assert!(sessions.revoke("alice").await.is_err(), "nobody knows where her sessions are");
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "cookie")]
+    pub fn in_cookies(mut self) -> Result<Sessions> {
+        let Some(ring) = &self.policy.sealing.ring else {
+            return Err(crate::Error::new(
+                crate::ErrorKind::InvalidConfig,
+                "the driver `cookie` needs a `key_ring`; make a key with `openssl rand -base64 32`",
+            ));
+        };
+        let carrier = Carrier::new(&self.policy, ring);
+        // Nobody can be kept waiting by a session that nobody holds, and a copy does not rotate.
+        self.policy.concurrency = Concurrency::Merge;
+        self.policy.rotate_every = None;
+        let store = SharedStore::new(NoStore(Arc::clone(&self.clock)));
+        Ok(self.start(store, Some(carrier)))
+    }
+
     fn build(self, store: SharedStore) -> Sessions {
+        #[cfg(feature = "sealed")]
+        let store = crate::seal::wrap(store, &self.policy.sealing);
+        self.start(store, None)
+    }
+
+    fn start(self, store: SharedStore, carrier: Option<Carrier>) -> Sessions {
         let observer = self.observer(store.driver());
-        let core = Core::new(self.policy, store, self.clock, observer);
+        let core = Core::new(self.policy, store, carrier, self.clock, observer);
         core.renew_leases();
         core.watch_clock();
         if let Some(interval) = self.purge_every {

@@ -5,9 +5,9 @@ use std::num::NonZeroUsize;
 use std::ops::Deref;
 
 use super::Sessions;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::events::EventKind;
-use crate::record::{self, Header, Standing};
+use crate::record::{self, Contents, Header, Standing};
 use crate::session::Session;
 use crate::store::{Coverage, Deleted, Listed, Store as _, StoreKey};
 use crate::time::Timestamp;
@@ -137,7 +137,8 @@ impl Sessions {
     ///
     /// # Errors
     ///
-    /// Whatever the store fails with. A damaged record is left out.
+    /// Whatever the store fails with. A damaged record is left out; one whose key is missing is an error, as
+    /// the list would lack a session. [`Unsupported`](ErrorKind::Unsupported) where sessions travel in cookies.
     ///
     /// # Cancel safety
     ///
@@ -159,15 +160,22 @@ impl Sessions {
     /// ```
     pub async fn sessions_of(&self, user: &str) -> Result<UserSessions> {
         let now = self.core.now();
-        let mut infos = Vec::new();
-        self.each_of(user, |key, record, header| {
-            let Some(header) = header else { return };
-            let frozen = matches!(header.standing, Standing::Frozen { .. });
-            if !frozen && now < record.record.expires_at {
-                infos.push(self.info(key, record.record.expires_at, header));
+        let (mut infos, mut sealed) = (Vec::new(), None);
+        self.each_of(user, |key, record, contents| match contents {
+            Err(error) if matches!(error.kind(), ErrorKind::KeyMissing) => sealed = Some(error),
+            Err(_) => {}
+            Ok(Contents { header, .. }) => {
+                let frozen = matches!(header.standing, Standing::Frozen { .. });
+                if !frozen && now < record.record.expires_at {
+                    infos.push(self.info(key, record.record.expires_at, &header));
+                }
             }
         })
         .await?;
+        if let Some(error) = sealed {
+            self.core.observer.failed(error.kind(), None);
+            return Err(error);
+        }
         infos.sort_by_key(|info| std::cmp::Reverse(info.created_at));
         Ok(UserSessions { infos, coverage: self.core.store.coverage() })
     }
@@ -182,6 +190,7 @@ impl Sessions {
     /// # Errors
     ///
     /// Whatever the store fails with; some of the sessions may have been ended then. Call it again.
+    /// [`Unsupported`](ErrorKind::Unsupported) where sessions travel in cookies: nobody knows where they are.
     ///
     /// # Cancel safety
     ///
@@ -235,9 +244,11 @@ impl Sessions {
         // needs its old record, a walk that finds nothing is the last.
         loop {
             let mut doomed = Vec::new();
-            self.each_of(user, |key, _, header| {
-                // A record that can't be read here may be read by a newer node: it ends with the others.
-                let signed_in = header.map_or(Timestamp::EPOCH, |header| header.created_at);
+            self.each_of(user, |key, _, contents| {
+                let header = contents.ok().map(|contents| contents.header);
+                // A record that can't be read here may be read by another node, a newer one or one with its
+                // key: it ends with the others.
+                let signed_in = header.as_ref().map_or(Timestamp::EPOCH, |header| header.created_at);
                 if Some(key) != keep && signed_in <= signed_in_by {
                     latest = latest.max(signed_in);
                     doomed.push((key, header.map(|header| header.standing)));
@@ -258,19 +269,18 @@ impl Sessions {
         }
     }
 
-    /// Walks through the records of a user, with the headers of those that can be read.
+    /// Walks through the records of a user, with what is in those that can be read.
     async fn each_of(
         &self,
         user: &str,
-        mut visit: impl FnMut(StoreKey, &Listed, Option<&Header>),
+        mut visit: impl FnMut(StoreKey, &Listed, Result<Contents>),
     ) -> Result<()> {
         let user = token::user_key(user);
         let mut after = None;
         loop {
             let page = self.core.store.of_user(&user, after.as_ref(), PAGE).await?;
             for listed in &page {
-                let contents = record::decode(&listed.record.payload).ok();
-                visit(listed.key, listed, contents.as_ref().map(|contents| &contents.header));
+                visit(listed.key, listed, record::decode(&listed.record.payload));
             }
             // A page that is not full is no end: drivers leave damaged records out.
             match page.last() {

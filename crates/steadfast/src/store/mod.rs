@@ -35,6 +35,8 @@ use crate::error::Result;
 use crate::random;
 use crate::time::Timestamp;
 
+#[cfg(feature = "sealed")]
+pub use crate::seal::SealedStore;
 pub use erased::SharedStore;
 #[cfg(feature = "network")]
 pub use tls::Tls;

@@ -7,14 +7,12 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 
 use crate::codec::Value;
-use crate::cookie::candidates;
 use crate::error::Result;
 use crate::lifecycle::{Access, Client, Exchange, Opening};
 use crate::plan::Opened;
 use crate::record::Mark;
 use crate::session::{KeyFor, Metadata, Session};
 use crate::sessions::Sessions;
-use crate::token::Token;
 
 /// A session as it stands in the store, from [`Sessions::inspect`].
 ///
@@ -60,13 +58,8 @@ impl Sessions {
     /// # }
     /// ```
     pub async fn inspect(&self, cookies: impl AsRef<str>) -> Result<Option<Inspected>> {
-        let found = candidates(std::iter::once(cookies.as_ref().as_bytes()), self.core().cookies.name());
-        let client = Client {
-            tokens: found.iter().filter_map(Token::parse).collect(),
-            background: true,
-            any_device: true,
-            ..Client::default()
-        };
+        let lines = std::iter::once(cookies.as_ref().as_bytes());
+        let client = Client { background: true, any_device: true, ..Client::of_cookies(self.core(), lines) };
         let exchange = Arc::new(Exchange::new(Arc::clone(self.core())));
         exchange.open(Access::View, Opening::Request(|| Ok(client))).await?;
         let opened = exchange.with(|work| work.base.as_ref().map(|base| base.opened));

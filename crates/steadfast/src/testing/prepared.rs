@@ -11,21 +11,28 @@ use crate::sessions::Sessions;
 /// A session that a test prepared, from [`Sessions::prepare`]: the cookie that opens it.
 #[derive(Clone)]
 pub struct Prepared {
-    set_cookie: String,
+    cookie: String,
+    set_cookies: Vec<String>,
 }
 
 impl Prepared {
     /// Returns the value of a `Cookie` header that opens the session: `name=value`.
     #[must_use]
     pub fn cookie(&self) -> &str {
-        self.set_cookie.split(';').next().unwrap_or_default()
+        &self.cookie
     }
 
     /// Returns the `Set-Cookie` header that a response with this session would have carried, for
     /// [`TestBrowser::set_cookie`](super::TestBrowser::set_cookie) and other cookie jars.
+    /// For a session that travels in several cookies, the first one; see [`set_cookies`](Self::set_cookies).
     #[must_use]
     pub fn set_cookie(&self) -> &str {
-        &self.set_cookie
+        &self.set_cookies[0]
+    }
+
+    /// Returns all `Set-Cookie` headers: one, unless the session travels in several cookies.
+    pub fn set_cookies(&self) -> impl Iterator<Item = &str> {
+        self.set_cookies.iter().map(String::as_str)
     }
 }
 
@@ -82,7 +89,9 @@ impl Sessions {
         prepare(&Session::new(Arc::clone(&exchange)))?;
         exchange.with(|work| work.state.create())?;
         exchange.commit().await?;
-        let set_cookie = exchange.cookie().expect("the cookie of a new session is sent with its commit");
-        Ok(Prepared { set_cookie })
+        let set_cookies: Vec<_> = exchange.cookies().collect();
+        let pairs = set_cookies.iter().map(|cookie| cookie.split(';').next().unwrap_or_default());
+        let cookie = pairs.collect::<Vec<_>>().join("; ");
+        Ok(Prepared { cookie, set_cookies })
     }
 }

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails like a test")]
 
 mod binding;
+#[cfg(feature = "cookie")]
+mod carried;
 mod concurrency;
 mod cookies;
 mod events;
@@ -31,6 +33,8 @@ mod postgres;
 mod redis;
 mod responses;
 mod round_trips;
+#[cfg(feature = "sealed")]
+mod sealed;
 #[cfg(feature = "network")]
 mod servers;
 mod sessions;

@@ -37,6 +37,10 @@ impl Events {
         self.0.lock().unwrap().iter().filter(|happened| **happened == kind).count()
     }
 
+    pub(crate) fn add(&self, kind: EventKind) {
+        self.0.lock().unwrap().push(kind);
+    }
+
     pub(crate) fn take(&self) -> Vec<EventKind> {
         std::mem::take(&mut self.0.lock().unwrap())
     }
@@ -62,7 +66,7 @@ impl Site {
             .policy(policy)
             .clock(clock.clone())
             .purge_every(None)
-            .on_event(move |event| happened.0.lock().unwrap().push(event.kind))
+            .on_event(move |event| happened.add(event.kind))
             .store(store.clone());
         let app = routes().layer(sessions.layer());
         Self { sessions, store, clock, events, app }
@@ -124,7 +128,8 @@ impl<S: 'static> Act<S> {
     }
 }
 
-fn routes() -> Router {
+/// The pages, without sessions around them.
+pub(crate) fn routes() -> Router {
     Router::new()
         .route("/", any(|session: Session, Extension(act): Extension<Act<Session>>| act.run(session)))
         .route(

@@ -44,10 +44,22 @@ pub(super) async fn open(dsn: &str, builder: &SessionsBuilder) -> Result<SharedS
         | "rediss+cluster" => redis::redis(dsn, builder).await,
         #[cfg(feature = "postgres")]
         "postgres" | "postgresql" => postgres::postgres(dsn, builder).await,
+        #[cfg(feature = "mysql")]
+        "mysql" | "mariadb" => mysql::mysql(dsn, builder).await,
         #[cfg(feature = "memcached")]
         "memcached" | "memcached+unix" => memcached::open(dsn, builder).await,
         other => Err(unknown(other)),
     }
+}
+
+/// Reports whether a connection string asks for no store at all: `cookie:`.
+#[cfg(feature = "cookie")]
+pub(super) fn is_carried(dsn: &str) -> Result<bool> {
+    let dsn = Dsn::parse(dsn)?;
+    if dsn.driver != "cookie" {
+        return Ok(false);
+    }
+    dsn.finish("cookie:").map(|()| true)
 }
 
 fn unknown(driver: &str) -> Error {

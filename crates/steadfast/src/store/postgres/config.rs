@@ -16,7 +16,7 @@ use super::own::Own;
 use super::schema;
 use super::slot::{Opening, Slot};
 use super::statements::Texts;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::store::Tls;
 use crate::store::waits::Waits;
 
@@ -320,7 +320,7 @@ impl PostgresOptions {
             tls: self
                 .tls
                 .client_config()
-                .map_err(|error: Error| error.in_driver(super::error::DRIVER))?
+                .map_err(|error| error.in_driver(super::error::DRIVER))?
                 .map(|config| tokio_postgres_rustls::MakeRustlsConnect::new((*config).clone())),
             channel: (self.prepared && self.listen).then(|| names.fill_in("{channel}")),
             waits: Arc::clone(waits),

@@ -72,7 +72,7 @@ fn impostor(answer: &'static [u8]) -> std::net::SocketAddr {
             let mut stream = stream.unwrap();
             std::thread::spawn(move || {
                 let mut asked = [0; 4096];
-                stream.read(&mut asked).unwrap();
+                assert!(stream.read(&mut asked).unwrap() > 0);
                 stream
                     .write_all(
                         b"STAT item_size_max 1000\r\nEND\r\nSTAT time 1795324611\r\nEND\r\nHD t9 O0\r\n",
