@@ -1,4 +1,4 @@
-//! The load: 16 connections, 256 sessions in turn, one request at a time on each connection.
+//! The load: 16 connections, 16 sessions in turn on each, one request at a time.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -52,15 +52,17 @@ impl Load {
     /// Sends requests for a while, and returns how many.
     pub(crate) async fn run(&mut self, path: &str, time: Duration) -> Result<u32> {
         let requests: Rc<[_]> = self.cookies.iter().map(|cookie| request(path, cookie)).collect();
-        let (sent, until) = (Rc::new(Cell::new(0)), Instant::now() + time);
+        let (sent, until) = (Rc::new(Cell::new(0_u32)), Instant::now() + time);
         let tasks = tokio::task::LocalSet::new();
         let mut running = Vec::new();
-        for mut connection in self.connections.drain(..) {
+        for (number, mut connection) in self.connections.drain(..).enumerate() {
             let (requests, sent) = (Rc::clone(&requests), Rc::clone(&sent));
             running.push(tasks.spawn_local(async move {
-                while Instant::now() < until {
-                    let at = sent.replace(sent.get() + 1);
-                    connection.send(&requests[at % SESSIONS]).await?;
+                // Each connection has sessions of its own, so that no two requests of one overlap.
+                let mut own = requests.iter().skip(number).step_by(CONNECTIONS).cycle();
+                while let Some(request) = own.next().filter(|_| Instant::now() < until) {
+                    sent.set(sent.get() + 1);
+                    connection.send(request).await?;
                 }
                 Ok::<_, Box<dyn std::error::Error + Send + Sync>>(connection)
             }));
@@ -69,7 +71,7 @@ impl Load {
         for connection in running {
             self.connections.push(connection.await??);
         }
-        Ok(u32::try_from(sent.get())?)
+        Ok(sent.get())
     }
 }
 
@@ -106,7 +108,7 @@ impl Connection {
 fn whole(response: &str) -> Result<Option<usize>> {
     let Some(head) = response.find("\r\n\r\n") else { return Ok(None) };
     if !response.starts_with("HTTP/1.1 200 ") {
-        return Err(format!("unexpected response: {}", response.lines().next().unwrap_or_default()).into());
+        return Err(format!("unexpected response: {response}").into());
     }
     let body: usize = header(&response[..head + 2], "content-length: ").unwrap_or("0").parse()?;
     Ok((response.len() >= head + 4 + body).then_some(head + 4 + body))
