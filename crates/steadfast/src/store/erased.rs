@@ -39,6 +39,8 @@ trait Erased: fmt::Debug + Send + Sync {
     fn driver(&self) -> &'static str;
     fn coverage(&self) -> Coverage;
     fn is_remote(&self) -> bool;
+    fn keeps_order(&self) -> bool;
+    fn clock_step(&self) -> Duration;
     fn fault_domain(&self, key: &StoreKey) -> usize;
     fn now(&self) -> Boxed<'_, Result<Timestamp>>;
     fn settle<'a>(&'a self, key: &'a StoreKey) -> Boxed<'a, Result<()>>;
@@ -89,6 +91,14 @@ impl<S: Store> Erased for S {
 
     fn is_remote(&self) -> bool {
         Store::is_remote(self)
+    }
+
+    fn keeps_order(&self) -> bool {
+        Store::keeps_order(self)
+    }
+
+    fn clock_step(&self) -> Duration {
+        Store::clock_step(self)
     }
 
     fn fault_domain(&self, key: &StoreKey) -> usize {
@@ -197,6 +207,14 @@ impl Store for SharedStore {
 
     fn is_remote(&self) -> bool {
         self.0.is_remote()
+    }
+
+    fn keeps_order(&self) -> bool {
+        self.0.keeps_order()
+    }
+
+    fn clock_step(&self) -> Duration {
+        self.0.clock_step()
     }
 
     fn fault_domain(&self, key: &StoreKey) -> usize {

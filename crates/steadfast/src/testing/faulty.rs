@@ -123,6 +123,14 @@ impl<S: Store> Store for FaultyStore<S> {
         self.is_remote
     }
 
+    fn keeps_order(&self) -> bool {
+        self.store.keeps_order()
+    }
+
+    fn clock_step(&self) -> Duration {
+        self.store.clock_step()
+    }
+
     fn fault_domain(&self, key: &StoreKey) -> usize {
         self.store.fault_domain(key)
     }

@@ -164,6 +164,14 @@ impl Store for MemcachedStore {
         DRIVER
     }
 
+    fn keeps_order(&self) -> bool {
+        true
+    }
+
+    fn clock_step(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
     async fn now(&self) -> Result<Timestamp> {
         self.shared.now().await
     }

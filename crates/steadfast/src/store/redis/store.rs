@@ -360,6 +360,10 @@ impl Store for RedisStore {
         DRIVER
     }
 
+    fn keeps_order(&self) -> bool {
+        true
+    }
+
     fn coverage(&self) -> Coverage {
         if self.shared.evicts.load(Ordering::Relaxed) { Coverage::BestEffort } else { Coverage::Complete }
     }
