@@ -76,6 +76,7 @@ trait Erased: fmt::Debug + Send + Sync {
     ) -> Boxed<'a, Result<Vec<Listed>>>;
     fn purge<'a>(&'a self, limit: NonZeroUsize) -> Boxed<'a, Result<usize>>;
     fn count<'a>(&'a self) -> Boxed<'a, Result<u64>>;
+    fn sample(&self, limit: NonZeroUsize) -> Boxed<'_, Result<Vec<Listed>>>;
     fn page<'a>(&'a self, after: Option<&'a StoreKey>, limit: NonZeroUsize)
     -> Boxed<'a, Result<Vec<Listed>>>;
 }
@@ -194,6 +195,10 @@ impl<S: Store> Erased for S {
     ) -> Boxed<'a, Result<Vec<Listed>>> {
         Box::pin(Store::page(self, after, limit))
     }
+
+    fn sample(&self, limit: NonZeroUsize) -> Boxed<'_, Result<Vec<Listed>>> {
+        Box::pin(Store::sample(self, limit))
+    }
 }
 
 impl Store for SharedStore {
@@ -305,5 +310,9 @@ impl Store for SharedStore {
 
     async fn page(&self, after: Option<&StoreKey>, limit: NonZeroUsize) -> Result<Vec<Listed>> {
         self.0.page(after, limit).await
+    }
+
+    async fn sample(&self, limit: NonZeroUsize) -> Result<Vec<Listed>> {
+        self.0.sample(limit).await
     }
 }

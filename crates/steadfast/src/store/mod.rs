@@ -485,4 +485,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         after: Option<&StoreKey>,
         limit: NonZeroUsize,
     ) -> impl Future<Output = Result<Vec<Listed>>> + Send;
+
+    /// Lists at most `limit` records, whichever cost least; none, where even that is dear.
+    ///
+    /// A start looks at them, to tell whether it has the keys of sealed ones.
+    fn sample(&self, limit: NonZeroUsize) -> impl Future<Output = Result<Vec<Listed>>> + Send {
+        self.page(None, limit)
+    }
 }

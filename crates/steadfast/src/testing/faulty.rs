@@ -225,4 +225,8 @@ impl<S: Store> Store for FaultyStore<S> {
     async fn page(&self, after: Option<&StoreKey>, limit: NonZeroUsize) -> Result<Vec<Listed>> {
         self.call(Op::Page, self.store.page(after, limit)).await
     }
+
+    async fn sample(&self, limit: NonZeroUsize) -> Result<Vec<Listed>> {
+        self.call(Op::Page, self.store.sample(limit)).await
+    }
 }

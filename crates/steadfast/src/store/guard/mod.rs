@@ -306,6 +306,10 @@ impl<S: Store> Store for Guarded<S> {
     async fn page(&self, after: Option<&StoreKey>, limit: NonZeroUsize) -> Result<Vec<Listed>> {
         self.twice(self.overall("page"), || self.store.page(after, limit)).await
     }
+
+    async fn sample(&self, limit: NonZeroUsize) -> Result<Vec<Listed>> {
+        self.once(self.overall("sample"), self.store.sample(limit)).await
+    }
 }
 
 impl<S: fmt::Debug> fmt::Debug for Guarded<S> {
