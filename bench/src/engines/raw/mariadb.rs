@@ -1,5 +1,7 @@
 //! MariaDB: prepared statements on connections of a pool, which is set up as the driver's.
 
+use std::time::Duration;
+
 use mysql_async::prelude::Queryable as _;
 use mysql_async::{Conn, Opts, OptsBuilder, Pool, PoolConstraints, PoolOpts, Row};
 
@@ -13,6 +15,9 @@ const CONNECTIONS: usize = 16;
 /// driver's. The library would ask the server for both on each new connection.
 const LONGEST_PACKET: usize = 1 << 30;
 const STALE_AFTER: usize = 600;
+
+/// How long a connection without work stays open. The library would close it at once.
+const IDLE: Duration = Duration::from_secs(60);
 
 const TABLE: &str = "CREATE TABLE IF NOT EXISTS ceiling (id BINARY(16) PRIMARY KEY, body BLOB NOT NULL, \
     token BIGINT UNSIGNED NOT NULL, until DATETIME(6) NOT NULL)";
@@ -35,7 +40,12 @@ impl Raw for MariaDb {
     async fn connect(dsn: &str) -> Result<Self> {
         let constraints = PoolConstraints::new(1, CONNECTIONS).ok_or("a pool of no connections")?;
         let options = OptsBuilder::from_opts(Opts::from_url(dsn)?)
-            .pool_opts(PoolOpts::new().with_constraints(constraints).with_reset_connection(false))
+            .pool_opts(
+                PoolOpts::new()
+                    .with_constraints(constraints)
+                    .with_inactive_connection_ttl(IDLE)
+                    .with_reset_connection(false),
+            )
             .client_found_rows(true)
             .prefer_socket(false)
             .max_allowed_packet(Some(LONGEST_PACKET))
