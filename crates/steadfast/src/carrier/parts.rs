@@ -166,7 +166,7 @@ mod tests {
             assert!(cookies.iter().all(|cookie| cookie.len() <= ROOM + 4));
             let values: usize = cookies.iter().map(|cookie| cookie.split_once('=').unwrap().1.len()).sum();
             assert_eq!(values, value_len((len * 4).div_ceil(3), cookies.len()));
-            assert_eq!(read(&cookies).parcels, [parcel.clone()]);
+            assert_eq!(read(&cookies).parcels, std::slice::from_ref(&parcel));
             cookies.reverse();
             assert_eq!(read(&cookies).parcels, [parcel]);
         }

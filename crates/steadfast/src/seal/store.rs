@@ -94,6 +94,14 @@ impl<S: Store> Store for SealedStore<S> {
         self.inner.is_remote()
     }
 
+    fn keeps_order(&self) -> bool {
+        self.inner.keeps_order()
+    }
+
+    fn clock_step(&self) -> Duration {
+        self.inner.clock_step()
+    }
+
     fn fault_domain(&self, key: &StoreKey) -> usize {
         self.inner.fault_domain(key)
     }
@@ -200,6 +208,10 @@ impl<S: Store> Store for SealedStore<S> {
     async fn page(&self, after: Option<&StoreKey>, limit: NonZeroUsize) -> Result<Vec<Listed>> {
         Ok(self.unseal_list(self.inner.page(after, limit).await?))
     }
+
+    async fn sample(&self, limit: NonZeroUsize) -> Result<Vec<Listed>> {
+        Ok(self.unseal_list(self.inner.sample(limit).await?))
+    }
 }
 
 impl<S: fmt::Debug> fmt::Debug for SealedStore<S> {
@@ -220,7 +232,7 @@ pub(crate) fn wrap(store: SharedStore, sealing: &Sealing) -> SharedStore {
 ///
 /// A store that does not answer is not judged here: each request tells.
 pub(crate) async fn check_at_start(store: &SharedStore, ring: Option<&KeyRing>) -> Result<()> {
-    let (Ok(listed), Ok(now)) = (store.page(None, LOOKED_AT).await, store.now().await) else { return Ok(()) };
+    let (Ok(listed), Ok(now)) = (store.sample(LOOKED_AT).await, store.now().await) else { return Ok(()) };
     let sealer = ring.map(RecordSealer::new);
     for Listed { key, record } in listed.into_iter().filter(|listed| now < listed.record.expires_at) {
         let opened = match &sealer {

@@ -39,6 +39,8 @@ trait Erased: fmt::Debug + Send + Sync {
     fn driver(&self) -> &'static str;
     fn coverage(&self) -> Coverage;
     fn is_remote(&self) -> bool;
+    fn keeps_order(&self) -> bool;
+    fn clock_step(&self) -> Duration;
     fn fault_domain(&self, key: &StoreKey) -> usize;
     fn now(&self) -> Boxed<'_, Result<Timestamp>>;
     fn settle<'a>(&'a self, key: &'a StoreKey) -> Boxed<'a, Result<()>>;
@@ -74,6 +76,7 @@ trait Erased: fmt::Debug + Send + Sync {
     ) -> Boxed<'a, Result<Vec<Listed>>>;
     fn purge<'a>(&'a self, limit: NonZeroUsize) -> Boxed<'a, Result<usize>>;
     fn count<'a>(&'a self) -> Boxed<'a, Result<u64>>;
+    fn sample(&self, limit: NonZeroUsize) -> Boxed<'_, Result<Vec<Listed>>>;
     fn page<'a>(&'a self, after: Option<&'a StoreKey>, limit: NonZeroUsize)
     -> Boxed<'a, Result<Vec<Listed>>>;
 }
@@ -89,6 +92,14 @@ impl<S: Store> Erased for S {
 
     fn is_remote(&self) -> bool {
         Store::is_remote(self)
+    }
+
+    fn keeps_order(&self) -> bool {
+        Store::keeps_order(self)
+    }
+
+    fn clock_step(&self) -> Duration {
+        Store::clock_step(self)
     }
 
     fn fault_domain(&self, key: &StoreKey) -> usize {
@@ -184,6 +195,10 @@ impl<S: Store> Erased for S {
     ) -> Boxed<'a, Result<Vec<Listed>>> {
         Box::pin(Store::page(self, after, limit))
     }
+
+    fn sample(&self, limit: NonZeroUsize) -> Boxed<'_, Result<Vec<Listed>>> {
+        Box::pin(Store::sample(self, limit))
+    }
 }
 
 impl Store for SharedStore {
@@ -197,6 +212,14 @@ impl Store for SharedStore {
 
     fn is_remote(&self) -> bool {
         self.0.is_remote()
+    }
+
+    fn keeps_order(&self) -> bool {
+        self.0.keeps_order()
+    }
+
+    fn clock_step(&self) -> Duration {
+        self.0.clock_step()
     }
 
     fn fault_domain(&self, key: &StoreKey) -> usize {
@@ -287,5 +310,9 @@ impl Store for SharedStore {
 
     async fn page(&self, after: Option<&StoreKey>, limit: NonZeroUsize) -> Result<Vec<Listed>> {
         self.0.page(after, limit).await
+    }
+
+    async fn sample(&self, limit: NonZeroUsize) -> Result<Vec<Listed>> {
+        self.0.sample(limit).await
     }
 }

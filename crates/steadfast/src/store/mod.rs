@@ -370,6 +370,20 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         true
     }
 
+    /// Reports whether the calls of one process take effect in the order in which they were made, as on a
+    /// single connection.
+    ///
+    /// Where they don't, a release could overtake the call that takes the lease, if that call was given up.
+    fn keeps_order(&self) -> bool {
+        false
+    }
+
+    /// Returns the steps in which the store's clock goes, as told by [`now`](Self::now): zero for one that
+    /// tells microseconds, a second for one that tells whole seconds.
+    fn clock_step(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Returns a number that stands for the server in charge of a record: those that may fail without the
     /// others have different ones. One circuit breaker serves each.
     fn fault_domain(&self, key: &StoreKey) -> usize {
@@ -471,4 +485,11 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         after: Option<&StoreKey>,
         limit: NonZeroUsize,
     ) -> impl Future<Output = Result<Vec<Listed>>> + Send;
+
+    /// Lists at most `limit` records, whichever cost least; none, where even that is dear.
+    ///
+    /// A start looks at them, to tell whether it has the keys of sealed ones.
+    fn sample(&self, limit: NonZeroUsize) -> impl Future<Output = Result<Vec<Listed>>> + Send {
+        self.page(None, limit)
+    }
 }

@@ -123,6 +123,14 @@ impl<S: Store> Store for FaultyStore<S> {
         self.is_remote
     }
 
+    fn keeps_order(&self) -> bool {
+        self.store.keeps_order()
+    }
+
+    fn clock_step(&self) -> Duration {
+        self.store.clock_step()
+    }
+
     fn fault_domain(&self, key: &StoreKey) -> usize {
         self.store.fault_domain(key)
     }
@@ -216,5 +224,9 @@ impl<S: Store> Store for FaultyStore<S> {
 
     async fn page(&self, after: Option<&StoreKey>, limit: NonZeroUsize) -> Result<Vec<Listed>> {
         self.call(Op::Page, self.store.page(after, limit)).await
+    }
+
+    async fn sample(&self, limit: NonZeroUsize) -> Result<Vec<Listed>> {
+        self.call(Op::Page, self.store.sample(limit)).await
     }
 }

@@ -149,7 +149,12 @@ async fn a_session_that_is_read_by_polling_ends() {
     let mut visitor = site.visitor_with(|s| s.set("a", 1)).await;
     for _ in 0..3 {
         site.clock.advance(10 * MINUTE);
-        visitor.page(|s| Ok(s.do_not_extend())).await;
+        visitor
+            .page(|s| {
+                s.do_not_extend();
+                Ok(())
+            })
+            .await;
         assert_eq!(visitor.set_cookie(), None);
     }
     site.clock.advance(MINUTE);

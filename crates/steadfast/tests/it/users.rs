@@ -218,7 +218,8 @@ async fn a_damaged_record_does_not_hide_the_other_sessions() {
 /// What must not come undone is acknowledged only once it is safe: on the replicas that were asked for.
 #[tokio::test]
 async fn an_end_a_change_of_privilege_and_a_revocation_wait_until_they_are_settled() {
-    let acts: [(&str, fn(&Session) -> Result<()>); 3] =
+    type Act = fn(&Session) -> Result<()>;
+    let acts: [(&str, Act); 3] =
         [("login", |s| s.login("bob")), ("logout", |s| s.logout()), ("step-up", |s| s.rotate())];
     for (name, act) in acts {
         let site = Site::new(|p| p);

@@ -21,8 +21,10 @@ mod breaker;
 use std::fmt;
 use std::future::Future;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
@@ -55,7 +57,7 @@ pub(crate) struct Limits {
 
 /// A store whose calls end in time.
 pub(crate) struct Guarded<S> {
-    store: S,
+    store: Arc<S>,
     limits: Limits,
     breakers: Breakers,
     observer: Observer,
@@ -74,7 +76,7 @@ struct Call {
 impl<S: Store> Guarded<S> {
     pub(crate) fn new(store: S, limits: Limits, observer: Observer) -> Self {
         let breakers = Breakers::new(limits.break_after, limits.break_pause);
-        Self { store, limits, breakers, observer }
+        Self { store: Arc::new(store), limits, breakers, observer }
     }
 
     /// Begins a call that concerns one record.
@@ -114,6 +116,21 @@ impl<S: Store> Guarded<S> {
             Err(error) if self.may_try_again(call, &error).await => self.once(call, ask()).await,
             answer => answer,
         }
+    }
+
+    /// Takes a lease in a task of its own. If the caller is gone when the answer comes, the lease is given
+    /// back: the release that the caller's end sent may have overtaken this call on another connection.
+    async fn acquire_to_the_end(&self, key: &StoreKey, lease: Lease) -> Result<Acquired> {
+        let (store, key) = (Arc::clone(&self.store), *key);
+        let (answer, wanted) = oneshot::channel();
+        tokio::spawn(async move {
+            let is_wanted = answer.send(store.acquire(&key, lease).await).is_ok();
+            if !is_wanted {
+                // If it can't be released, it ends by its time.
+                drop(store.release(&key, lease.token).await);
+            }
+        });
+        wanted.await.unwrap_or_else(|_| Err(self.too_late()))
     }
 
     /// Waits for the second try, if there is time for one.
@@ -157,6 +174,14 @@ impl<S: Store> Store for Guarded<S> {
         self.store.is_remote()
     }
 
+    fn keeps_order(&self) -> bool {
+        self.store.keeps_order()
+    }
+
+    fn clock_step(&self) -> Duration {
+        self.store.clock_step()
+    }
+
     fn fault_domain(&self, key: &StoreKey) -> usize {
         self.store.fault_domain(key)
     }
@@ -174,7 +199,11 @@ impl<S: Store> Store for Guarded<S> {
     }
 
     async fn acquire(&self, key: &StoreKey, lease: Lease) -> Result<Acquired> {
-        self.twice(self.on("acquire", key), || self.store.acquire(key, lease)).await
+        let call = self.on("acquire", key);
+        if self.store.keeps_order() {
+            return self.twice(call, || self.store.acquire(key, lease)).await;
+        }
+        self.twice(call, || self.acquire_to_the_end(key, lease)).await
     }
 
     async fn create(&self, key: &StoreKey, record: &Record) -> Result<Created> {
@@ -276,6 +305,10 @@ impl<S: Store> Store for Guarded<S> {
 
     async fn page(&self, after: Option<&StoreKey>, limit: NonZeroUsize) -> Result<Vec<Listed>> {
         self.twice(self.overall("page"), || self.store.page(after, limit)).await
+    }
+
+    async fn sample(&self, limit: NonZeroUsize) -> Result<Vec<Listed>> {
+        self.once(self.overall("sample"), self.store.sample(limit)).await
     }
 }
 

@@ -164,6 +164,14 @@ impl Store for MemcachedStore {
         DRIVER
     }
 
+    fn keeps_order(&self) -> bool {
+        true
+    }
+
+    fn clock_step(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
     async fn now(&self) -> Result<Timestamp> {
         self.shared.now().await
     }
@@ -278,6 +286,11 @@ impl Store for MemcachedStore {
 
     async fn page(&self, after: Option<&StoreKey>, limit: NonZeroUsize) -> Result<Vec<Listed>> {
         self.shared.page(after, limit).await
+    }
+
+    /// Only a dump of everything would find any.
+    async fn sample(&self, _: NonZeroUsize) -> Result<Vec<Listed>> {
+        Ok(Vec::new())
     }
 }
 

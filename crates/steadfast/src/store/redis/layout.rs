@@ -88,6 +88,16 @@ pub(super) fn drop_at(expires_at: Timestamp) -> u64 {
     expires_at.as_micros().div_ceil(1_000).max(1)
 }
 
+/// A record as it is stored, written straight into a command.
+pub(super) struct Stored<'a>(pub(super) &'a Record);
+
+impl redis::ToRedisArgs for Stored<'_> {
+    fn write_redis_args<W: ?Sized + redis::RedisWrite>(&self, out: &mut W) {
+        // Writing into the memory of a command does not fail.
+        let _ = write(self.0, &mut out.writer_for_next_arg());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -73,6 +73,19 @@ impl RedisStore {
         }
     }
 
+    /// Lists the records among the first keys that each server happens to name.
+    pub(super) async fn list_some(&self, limit: NonZeroUsize) -> Result<Vec<Listed>, Fault> {
+        let names = &self.shared.names;
+        let mut scan = Scan::begin(&self.shared.link, names.every_record()).await?;
+        let Some(found) = scan.next(&self.shared.link).await? else { return Ok(Vec::new()) };
+        let keys: Vec<_> = found.iter().filter_map(|name| names.key_of(name)).take(limit.get()).collect();
+        let records = self.records(&keys).await?;
+        let listed = |(key, record): (&StoreKey, Result<Option<Record>, _>)| {
+            Some(Listed { key: *key, record: record.ok().flatten()? })
+        };
+        Ok(keys.iter().zip(records).filter_map(listed).collect())
+    }
+
     pub(super) async fn count_all(&self) -> Result<u64, Fault> {
         let names = &self.shared.names;
         let mut scan = Scan::begin(&self.shared.link, names.every_record()).await?;

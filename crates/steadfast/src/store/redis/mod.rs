@@ -1,6 +1,6 @@
 //! The Redis driver: Redis 6.2 and later, Valkey; one server, Sentinel, Cluster.
 //!
-//! Data flow: [`RedisStore`](store) turns a call into one command, most often a script (`scripts`), and
+//! Data flow: `RedisStore` (`store`) turns a call into one command, most often a script (`scripts`), and
 //! sends it over a connection that all calls share (`link`, opened by `dial`). What a script needs to know of
 //! a record stands in front of the payload, at fixed places (`layout`). Waiters are woken by messages on the
 //! same connection (`waits`). Lists, counts and the purge are in `listing`, replicas in `settle`.

@@ -199,7 +199,7 @@ impl RedisStore {
         let mut index = self.index();
         loop {
             let mut cmd = call(&UPDATE, self.shared.names.record(key), record.payload.len());
-            cmd.arg(index).arg(&seen.as_u64().to_be_bytes()).arg(Stored(record));
+            cmd.arg(index).arg(&seen.as_u64().to_be_bytes()).arg(layout::Stored(record));
             cmd.arg(layout::drop_at(record.expires_at));
             match lease {
                 Ending::None => cmd.arg("").arg(""),
@@ -223,7 +223,7 @@ impl RedisStore {
     /// Creates a record that no index of its server lists.
     async fn create_unlisted(&self, key: &StoreKey, record: &Record) -> Result<Created, Fault> {
         let mut cmd = redis::Cmd::with_capacity(6, 256 + record.payload.len());
-        cmd.arg("SET").arg(self.shared.names.record(key)).arg(Stored(record));
+        cmd.arg("SET").arg(self.shared.names.record(key)).arg(layout::Stored(record));
         cmd.arg("NX").arg("PXAT").arg(layout::drop_at(record.expires_at));
         match self.shared.link.send(&cmd).await? {
             Value::Okay => Ok(Created::Stored),
@@ -287,9 +287,9 @@ impl RedisStore {
         let (old, new) = (self.shared.names.record(old), self.shared.names.record(new));
         let mut cmd = call_on_two(&REPLACE, old, new, payload);
         cmd.arg(self.index()).arg(&seen.as_u64().to_be_bytes());
-        cmd.arg(Stored(record)).arg(layout::drop_at(record.expires_at));
+        cmd.arg(layout::Stored(record)).arg(layout::drop_at(record.expires_at));
         match frozen {
-            Some(frozen) => cmd.arg(Stored(frozen)).arg(layout::drop_at(frozen.expires_at)),
+            Some(frozen) => cmd.arg(layout::Stored(frozen)).arg(layout::drop_at(frozen.expires_at)),
             None => cmd.arg("").arg(""),
         };
         match self.ask(&REPLACE, &cmd).await? {
@@ -360,6 +360,10 @@ impl Store for RedisStore {
         DRIVER
     }
 
+    fn keeps_order(&self) -> bool {
+        true
+    }
+
     fn coverage(&self) -> Coverage {
         if self.shared.evicts.load(Ordering::Relaxed) { Coverage::BestEffort } else { Coverage::Complete }
     }
@@ -416,7 +420,7 @@ impl Store for RedisStore {
             return Ok(created);
         }
         let mut cmd = call(&CREATE, self.shared.names.record(key), record.payload.len());
-        cmd.arg(self.index()).arg(Stored(record)).arg(layout::drop_at(record.expires_at));
+        cmd.arg(self.index()).arg(layout::Stored(record)).arg(layout::drop_at(record.expires_at));
         match self.ask(&CREATE, &cmd).await? {
             answer::DONE => Ok(Created::Stored),
             answer::TAKEN => Ok(Created::IdTaken),
@@ -539,6 +543,10 @@ impl Store for RedisStore {
     async fn page(&self, after: Option<&StoreKey>, limit: NonZeroUsize) -> Result<Vec<Listed>> {
         Ok(self.list_all(after, limit).await?)
     }
+
+    async fn sample(&self, limit: NonZeroUsize) -> Result<Vec<Listed>> {
+        Ok(self.list_some(limit).await?)
+    }
 }
 
 impl RedisStore {
@@ -572,16 +580,6 @@ enum Ending {
     Renew(Lease),
     /// Ends it whoever holds it.
     Anybodys,
-}
-
-/// A record as it is stored, written straight into a command.
-struct Stored<'a>(&'a Record);
-
-impl redis::ToRedisArgs for Stored<'_> {
-    fn write_redis_args<W: ?Sized + redis::RedisWrite>(&self, out: &mut W) {
-        // Writing into the memory of a command does not fail.
-        let _ = layout::write(self.0, &mut out.writer_for_next_arg());
-    }
 }
 
 /// Reads what `LOAD` and `ACQUIRE` found: eight bytes of time, and the record.

@@ -1,4 +1,4 @@
-//! The conformance suite on one server, and on a ring of three.
+//! The conformance suite on one server, near and far away, and on a ring of three.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use steadfast::conformance::{Harness, TestTime, conformance_suite};
 use steadfast::store::memcached::{MemcachedOptions, MemcachedStore};
 
-use crate::servers::dsn;
+use crate::servers::{address, dsn, far_away};
 
 /// The server counts whole seconds, and a lease is held for one of them more than asked for. So this is the
 /// shortest lease that is over when it has been waited for twice as long.
@@ -14,20 +14,35 @@ const STEP: Duration = Duration::from_millis(1600);
 
 /// Returns settings with the servers of a connection string, and a prefix that no other test has.
 fn options(server: &str) -> MemcachedOptions {
-    static NEXT: AtomicU32 = AtomicU32::new(0);
     let dsn = dsn(server);
     let hosts = dsn.strip_prefix("memcached://").expect("the address of a server");
+    hosts.split(',').fold(own(), MemcachedOptions::server)
+}
+
+fn own() -> MemcachedOptions {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
     let prefix = format!("{}-{}:", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-    hosts.split(',').fold(MemcachedStore::options().prefix(prefix), MemcachedOptions::server)
+    MemcachedStore::options().prefix(prefix)
 }
 
 async fn harness(server: &str) -> Harness {
+    on(options(server)).await
+}
+
+async fn from_far_away() -> Harness {
+    let proxy = far_away(address(&dsn("MEMCACHED")));
+    on(own().server(proxy.address().to_string())).await.keeping(proxy)
+}
+
+async fn on(options: MemcachedOptions) -> Harness {
     // Everything shares two cores and the servers' crawlers.
-    let options = options(server).response_timeout(Duration::from_secs(10));
+    let options = options.response_timeout(Duration::from_secs(10));
     let first = options.clone().connect().await.unwrap();
     let second = options.connect().await.unwrap();
     Harness::new(first, second, TestTime::Real { step: STEP })
 }
+
+conformance_suite! { mod far_away_server, from_far_away }
 
 conformance_suite! { mod one_server, || harness("MEMCACHED") }
 

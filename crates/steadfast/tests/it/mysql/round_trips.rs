@@ -95,7 +95,7 @@ fn lease() -> Lease {
     Lease { token: LeaseToken::fresh(), ttl: Duration::from_secs(60) }
 }
 
-fn is_held(acquired: Acquired) -> bool {
+fn is_held(acquired: &Acquired) -> bool {
     matches!(acquired, Acquired::Held(_))
 }
 
@@ -114,7 +114,7 @@ async fn every_call_is_one_round_trip_if_nothing_is_in_its_way() {
         .await;
     let load = async || Ok(store.load(key).await? != steadfast::store::Loaded::Missing);
     counted.check("load", 1, "select 1, stmt_execute 1, questions 1", &true, load).await;
-    let acquire = async || Ok(is_held(store.acquire(key, mine).await?));
+    let acquire = async || Ok(is_held(&store.acquire(key, mine).await?));
     counted.check("acquire", 1, "select 1, update 1, questions 2", &true, acquire).await;
     let acquire = || store.acquire(key, lease());
     counted.check("acquire, busy", 1, "select 1, update 1, questions 2", &Acquired::Busy, acquire).await;
@@ -208,7 +208,7 @@ async fn one_statement_at_a_time_costs_more_where_two_were_sent_at_once() {
     let old = record("old");
     create(store, key, &old).await;
     let mine = lease();
-    let acquire = async || Ok(is_held(store.acquire(key, mine).await?));
+    let acquire = async || Ok(is_held(&store.acquire(key, mine).await?));
     counted.check("acquire", 2, "select 1, stmt_execute 2, update 1, questions 2", &true, acquire).await;
     let (late, new) = (record("late"), record("new"));
     let refused = store.replace(key, late.version, Predecessor::Update(&late), &other, &new);
@@ -228,7 +228,7 @@ async fn no_connection_is_held_between_calls() {
     let counted = Counted::new(|options| options.multi_statements(true)).await;
     let mine = lease();
     create(&counted.store, &key(1), &record("one")).await;
-    assert!(is_held(counted.store.acquire(&key(1), mine).await.unwrap()));
+    assert!(is_held(&counted.store.acquire(&key(1), mine).await.unwrap()));
     // The only connection is free while the lease is held.
     let taken = tokio::time::timeout(Duration::from_secs(20), counted.pool.get_conn()).await;
     drop(taken.unwrap().unwrap());

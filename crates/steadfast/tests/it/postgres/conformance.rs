@@ -5,6 +5,7 @@ use std::time::Duration;
 use steadfast::conformance::{Harness, TestTime, conformance_suite};
 
 use super::fixture::Table;
+use crate::servers::{address, dsn, far_away};
 
 const TIME: TestTime = TestTime::Real { step: Duration::from_millis(300) };
 
@@ -20,5 +21,14 @@ async fn through_pgbouncer() -> Harness {
     Harness::new(open().await, open().await, TIME).keeping(table)
 }
 
+async fn from_far_away() -> Harness {
+    let (table, direct) = (Table::new().await, dsn("POSTGRES"));
+    let proxy = far_away(address(&direct));
+    let through = proxy.dsn(&direct);
+    let open = async || table.options_by(&through).open().await.unwrap();
+    Harness::new(open().await, open().await, TIME).keeping(proxy).keeping(table)
+}
+
+conformance_suite! { mod far_away_connections, from_far_away }
 conformance_suite! { mod direct_connections, direct }
 conformance_suite! { mod pgbouncer_in_transaction_mode, through_pgbouncer }

@@ -6,6 +6,7 @@ use steadfast::conformance::{Harness, TestTime, conformance_suite};
 use steadfast::store::redis::Servers;
 
 use super::fixture::{cluster, one, own, sentinels};
+use crate::servers::{address, dsn, far_away};
 
 /// Some twenty cases wait for two of these. Long enough for a machine that runs all other tests meanwhile.
 const STEP: Duration = Duration::from_millis(300);
@@ -17,6 +18,14 @@ async fn harness(servers: Servers) -> Harness {
     Harness::new(first, second, TestTime::Real { step: STEP })
 }
 
+/// On the shared server, from far away.
+async fn from_far_away() -> Harness {
+    let proxy = far_away(address(&dsn("REDIS")));
+    let by_proxy = Servers::One(proxy.address().ip().to_string(), proxy.address().port());
+    harness(by_proxy).await.keeping(proxy)
+}
+
+conformance_suite! { mod redis_far_away, from_far_away }
 conformance_suite! { mod redis_server, || harness(one()) }
 conformance_suite! { mod redis_cluster, || harness(cluster()) }
 conformance_suite! { mod redis_sentinel, || harness(sentinels()) }
