@@ -37,8 +37,8 @@ impl Core {
     /// Notes by how much the store's clock is ahead, from an answer that told its time. Reported when it
     /// becomes too much, not with every answer.
     pub(super) fn note_skew(&self, told: Timestamp, asked: Timestamp) -> i64 {
+        let skew = told.ahead_of_clock(asked, self.clock.now());
         let before = self.skew();
-        let skew = told.ahead_of_clock(self.store.clock_step(), asked, self.clock.now(), before);
         if skew != before {
             self.skew.0.store(skew, Ordering::Relaxed);
             if skew.abs() >= REPORTED && before.abs() < REPORTED {

@@ -49,10 +49,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
 ///
 /// # fn main() -> Result<(), steadfast::Error> {
 /// let ring = KeyRing::from_text(
-///     "# November\n\
-///      1vBTuoQU1GAXp1ImVOp2HQYGOYdvKtdXZ6SVGuTJxCU=\n\
-///      # October: opens what is left of it\n\
-///      Zl9bFvMBNHNvVpVJHgUjYUOTt5GmYiSmWGWjjUQlMBk=\n",
+///     "1vBTuoQU1GAXp1ImVOp2HQYGOYdvKtdXZ6SVGuTJxCU= # November\n\
+///      Zl9bFvMBNHNvVpVJHgUjYUOTt5GmYiSmWGWjjUQlMBk= # October: opens what is left of it\n",
 /// )?;
 /// let policy = Policy::builder().key_ring(ring).build()?;
 /// # drop(policy);

@@ -98,10 +98,6 @@ impl<S: Store> Store for SealedStore<S> {
         self.inner.keeps_order()
     }
 
-    fn clock_step(&self) -> Duration {
-        self.inner.clock_step()
-    }
-
     fn fault_domain(&self, key: &StoreKey) -> usize {
         self.inner.fault_domain(key)
     }

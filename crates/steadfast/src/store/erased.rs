@@ -40,7 +40,6 @@ trait Erased: fmt::Debug + Send + Sync {
     fn coverage(&self) -> Coverage;
     fn is_remote(&self) -> bool;
     fn keeps_order(&self) -> bool;
-    fn clock_step(&self) -> Duration;
     fn fault_domain(&self, key: &StoreKey) -> usize;
     fn now(&self) -> Boxed<'_, Result<Timestamp>>;
     fn settle<'a>(&'a self, key: &'a StoreKey) -> Boxed<'a, Result<()>>;
@@ -96,10 +95,6 @@ impl<S: Store> Erased for S {
 
     fn keeps_order(&self) -> bool {
         Store::keeps_order(self)
-    }
-
-    fn clock_step(&self) -> Duration {
-        Store::clock_step(self)
     }
 
     fn fault_domain(&self, key: &StoreKey) -> usize {
@@ -216,10 +211,6 @@ impl Store for SharedStore {
 
     fn keeps_order(&self) -> bool {
         self.0.keeps_order()
-    }
-
-    fn clock_step(&self) -> Duration {
-        self.0.clock_step()
     }
 
     fn fault_domain(&self, key: &StoreKey) -> usize {

@@ -378,12 +378,6 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         false
     }
 
-    /// Returns the steps in which the store's clock goes, as told by [`now`](Self::now): zero for one that
-    /// tells microseconds, a second for one that tells whole seconds.
-    fn clock_step(&self) -> Duration {
-        Duration::ZERO
-    }
-
     /// Returns a number that stands for the server in charge of a record: those that may fail without the
     /// others have different ones. One circuit breaker serves each.
     fn fault_domain(&self, key: &StoreKey) -> usize {

@@ -26,7 +26,7 @@ pub enum Tls {
     PrivateCa(PathBuf),
 }
 
-#[cfg(all(feature = "tls", any(feature = "memcached", feature = "mysql", feature = "postgres")))]
+#[cfg(all(feature = "tls", any(feature = "mysql", feature = "postgres")))]
 mod client {
     use std::path::Path;
     use std::sync::Arc;

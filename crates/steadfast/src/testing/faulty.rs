@@ -127,10 +127,6 @@ impl<S: Store> Store for FaultyStore<S> {
         self.store.keeps_order()
     }
 
-    fn clock_step(&self) -> Duration {
-        self.store.clock_step()
-    }
-
     fn fault_domain(&self, key: &StoreKey) -> usize {
         self.store.fault_domain(key)
     }

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use std::{str::FromStr, time::Duration};
 
 use crate::error::{Error, ErrorKind, Result};
-#[cfg(any(feature = "memcached", feature = "mysql", feature = "postgres"))]
+#[cfg(any(feature = "mysql", feature = "postgres"))]
 use crate::store::Tls;
 
 /// A connection string, taken apart: `driver:path?option=value&option=value`.
@@ -101,7 +101,7 @@ impl Dsn<'_> {
     }
 
     /// Takes `tls=on|off` and `tls_ca=FILE`.
-    #[cfg(any(feature = "memcached", feature = "mysql", feature = "postgres"))]
+    #[cfg(any(feature = "mysql", feature = "postgres"))]
     pub(super) fn take_tls(&mut self) -> Tls {
         let on = self.choice("tls", &[("on", true), ("off", false)]);
         match self.text("tls_ca") {

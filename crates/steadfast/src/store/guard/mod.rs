@@ -178,10 +178,6 @@ impl<S: Store> Store for Guarded<S> {
         self.store.keeps_order()
     }
 
-    fn clock_step(&self) -> Duration {
-        self.store.clock_step()
-    }
-
     fn fault_domain(&self, key: &StoreKey) -> usize {
         self.store.fault_domain(key)
     }

@@ -168,10 +168,6 @@ impl Store for MemcachedStore {
         true
     }
 
-    fn clock_step(&self) -> Duration {
-        Duration::from_secs(1)
-    }
-
     async fn now(&self) -> Result<Timestamp> {
         self.shared.now().await
     }
