@@ -61,3 +61,64 @@ pub enum IpMatch {
         v6: u8,
     },
 }
+
+/// Whose cookies, names, locks and bytes the sessions have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Layout {
+    /// The library's own: the default, and the only one with every guarantee.
+    #[default]
+    Native,
+    /// Those of CodeIgniter 4, which may go on working on the same store.
+    #[cfg(feature = "php")]
+    CodeIgniter4,
+    /// Those of CodeIgniter 3, which may go on working on the same store.
+    #[cfg(feature = "php")]
+    CodeIgniter3,
+    /// Those of PHP's own session handlers: its files, and the ones of phpredis and php-memcached.
+    #[cfg(feature = "php")]
+    Php,
+}
+
+impl Layout {
+    /// Returns the layout's name, as in settings files.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            #[cfg(feature = "php")]
+            Self::CodeIgniter4 => "ci4",
+            #[cfg(feature = "php")]
+            Self::CodeIgniter3 => "ci3",
+            #[cfg(feature = "php")]
+            Self::Php => "php",
+        }
+    }
+}
+
+/// How PHP writes a session: its setting `session.serialize_handler`.
+#[cfg(feature = "php")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum PhpFormat {
+    /// `php`: `key|value` after `key|value`. PHP's default.
+    #[default]
+    Php,
+    /// `php_serialize`: one array.
+    PhpSerialize,
+    /// `php_binary`: the length of the key, the key, the value.
+    PhpBinary,
+}
+
+#[cfg(feature = "php")]
+impl PhpFormat {
+    /// Returns the format's name, as PHP has it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Php => "php",
+            Self::PhpSerialize => "php_serialize",
+            Self::PhpBinary => "php_binary",
+        }
+    }
+}

@@ -14,7 +14,9 @@ use crate::client::TrustedProxies;
 use crate::rules::Rules;
 
 pub use builder::PolicyBuilder;
-pub use choices::{Codec, Concurrency, IpMatch, OnServerError};
+#[cfg(feature = "php")]
+pub use choices::PhpFormat;
+pub use choices::{Codec, Concurrency, IpMatch, Layout, OnServerError};
 pub use cookie::SameSite;
 pub(crate) use cookie::{CookieSettings, MAX_COOKIE_LIFETIME};
 #[cfg(any(feature = "config", feature = "network"))]

@@ -8,6 +8,9 @@ use super::StoreKey;
 /// A hash table by the key of a record.
 pub(crate) type ByKey<T> = HashMap<StoreKey, T, BuildHasherDefault<DigestHasher>>;
 
+/// A hash table by the digest in the key of a record, where a key's literal name is not needed.
+pub(crate) type ByDigest<T> = HashMap<[u8; 16], T, BuildHasherDefault<DigestHasher>>;
+
 /// Takes the digest's own bits as the hash: they are uniformly distributed already.
 #[derive(Default)]
 pub(crate) struct DigestHasher(u64);

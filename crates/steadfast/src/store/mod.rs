@@ -13,10 +13,13 @@ pub mod memcached;
 pub mod memory;
 #[cfg(feature = "mysql")]
 pub mod mysql;
+#[cfg(feature = "php")]
+pub(crate) mod php;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
+mod shared_name;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 #[cfg(feature = "network")]
@@ -38,44 +41,99 @@ use crate::time::Timestamp;
 #[cfg(feature = "sealed")]
 pub use crate::seal::SealedStore;
 pub use erased::SharedStore;
+pub use shared_name::SharedName;
 #[cfg(feature = "network")]
 pub use tls::Tls;
 
 /// Names a record in a store: a digest of the key in the cookie, so a leaked store opens no session.
 ///
 /// Uniformly distributed, 16 bytes. Safe as a file name in the form of [`StoreKey::to_hex`].
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct StoreKey([u8; 16]);
+///
+/// In a layout that is shared with PHP the key carries the [literal name](Self::shared), because PHP finds
+/// records by the id in the cookie; it still is one key like any other, by the digest of that name.
+#[derive(Clone, Copy)]
+pub struct StoreKey {
+    digest: [u8; 16],
+    shared: Option<SharedName>,
+}
 
 /// Names a user in the index of a store: a digest of the application's user id.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UserKey([u8; 16]);
 
+impl StoreKey {
+    /// Takes the 16 bytes of the digest.
+    #[must_use]
+    pub const fn from_bytes(digest: [u8; 16]) -> Self {
+        Self { digest, shared: None }
+    }
+
+    /// Returns the 16 bytes of the digest.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.digest
+    }
+
+    /// Returns the name that PHP knows the record by, in a layout that is shared with it.
+    #[must_use]
+    pub const fn shared(&self) -> Option<&SharedName> {
+        self.shared.as_ref()
+    }
+}
+
+impl PartialEq for StoreKey {
+    fn eq(&self, other: &Self) -> bool {
+        self.digest == other.digest
+    }
+}
+
+impl Eq for StoreKey {}
+
+impl PartialOrd for StoreKey {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for StoreKey {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        self.digest.cmp(&other.digest)
+    }
+}
+
+impl std::hash::Hash for StoreKey {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.digest.hash(state);
+    }
+}
+
+impl UserKey {
+    /// Takes the 16 bytes of the digest.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Returns the 16 bytes of the digest.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
 macro_rules! digest_key {
     ($name:ident) => {
         impl $name {
-            /// Takes the 16 bytes of the digest.
-            #[must_use]
-            pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-                Self(bytes)
-            }
-
-            /// Returns the 16 bytes of the digest.
-            #[must_use]
-            pub const fn as_bytes(&self) -> &[u8; 16] {
-                &self.0
-            }
-
             /// Returns the digest as 32 lower-case hexadecimal digits.
             #[must_use]
             pub fn to_hex(&self) -> String {
-                crate::hex::encode(&self.0)
+                crate::hex::encode(self.as_bytes())
             }
 
             /// Reads what [`to_hex`](Self::to_hex) wrote; `None` for anything else.
             #[must_use]
             pub fn from_hex(hex: &str) -> Option<Self> {
-                crate::hex::decode(hex).map(Self)
+                crate::hex::decode(hex).map(Self::from_bytes)
             }
         }
 
@@ -107,6 +165,14 @@ impl Version {
     #[must_use]
     pub const fn from_u64(tag: u64) -> Self {
         Self(tag)
+    }
+
+    /// Returns the version of bytes that carry no tag of their own, as in a layout that is shared with PHP:
+    /// the same for the same bytes.
+    #[must_use]
+    pub fn of_content(bytes: &[u8]) -> Self {
+        let digest = <sha2::Sha256 as sha2::Digest>::digest(bytes);
+        Self(u64::from_le_bytes(*digest.first_chunk().expect("a digest has 32 bytes")))
     }
 
     /// Returns the version as a driver stores it.

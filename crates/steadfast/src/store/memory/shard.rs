@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
-use crate::store::by_key::ByKey;
+use crate::store::by_key::{ByDigest, ByKey};
 use crate::store::{
     Acquired, Deleted, Found, Lease, LeaseEnd, LeaseToken, Listed, Predecessor, Record, Renewed, Replaced,
     StoreKey, Touched, Updated, UserKey, Version,
@@ -20,10 +20,10 @@ use crate::time::Timestamp;
 #[derive(Default)]
 pub(super) struct Shard {
     // Not boxed: a load of one record among many costs what it misses in the processor's caches.
-    records: ByKey<Kept>,
+    records: ByDigest<Kept>,
     /// Only records that are bound to a user. Beside their records, so that both change in one step; that a
     /// list of one user then visits all shards costs microseconds, and it is rarely asked for.
-    users: BTreeSet<(UserKey, StoreKey)>,
+    users: BTreeSet<(UserKey, [u8; 16])>,
     /// Only keys somebody waits for.
     waiting: ByKey<Arc<Notify>>,
 }
@@ -87,19 +87,19 @@ impl Kept {
 /// Reads and writes of one record. The time is an argument, so no lock is held while a clock is read.
 impl Shard {
     pub(super) fn has(&self, key: &StoreKey) -> bool {
-        self.records.contains_key(key)
+        self.records.contains_key(key.as_bytes())
     }
 
     pub(super) fn read(&self, key: &StoreKey) -> Option<Record> {
-        self.records.get(key).map(Kept::read)
+        self.records.get(key.as_bytes()).map(Kept::read)
     }
 
     /// Stores a record under a key that has none.
     pub(super) fn insert(&mut self, key: StoreKey, record: &Record) {
         if let Some(user) = record.user {
-            self.users.insert((user, key));
+            self.users.insert((user, *key.as_bytes()));
         }
-        self.records.insert(key, Kept::new(record));
+        self.records.insert(*key.as_bytes(), Kept::new(record));
     }
 
     pub(super) fn update(
@@ -110,7 +110,7 @@ impl Shard {
         end: LeaseEnd,
         now: Timestamp,
     ) -> Updated {
-        let Some(kept) = self.records.get_mut(key) else { return Updated::Missing };
+        let Some(kept) = self.records.get_mut(key.as_bytes()) else { return Updated::Missing };
         if kept.version != seen {
             return Updated::Stale;
         }
@@ -121,7 +121,7 @@ impl Shard {
         };
         let user_before = kept.user;
         *kept = Kept { held, ..Kept::new(record) };
-        self.move_in_index(*key, user_before, record.user);
+        self.move_in_index(key, user_before, record.user);
         if held.is_free(now) {
             self.wake(key);
         }
@@ -135,7 +135,7 @@ impl Shard {
         seen: Version,
         predecessor: &Predecessor<'_>,
     ) -> Replaced {
-        let Some(kept) = self.records.get_mut(key) else { return Replaced::Missing };
+        let Some(kept) = self.records.get_mut(key.as_bytes()) else { return Replaced::Missing };
         if kept.version != seen {
             return Replaced::Stale;
         }
@@ -146,7 +146,7 @@ impl Shard {
             Predecessor::Update(record) => {
                 let user_before = kept.user;
                 *kept = Kept::new(record);
-                self.move_in_index(*key, user_before, record.user);
+                self.move_in_index(key, user_before, record.user);
                 self.wake(key);
             }
         }
@@ -154,13 +154,13 @@ impl Shard {
     }
 
     pub(super) fn touch(&mut self, key: &StoreKey, expires_at: Timestamp) -> Touched {
-        let Some(kept) = self.records.get_mut(key) else { return Touched::Missing };
+        let Some(kept) = self.records.get_mut(key.as_bytes()) else { return Touched::Missing };
         kept.expires_at = expires_at;
         Touched::Moved
     }
 
     pub(super) fn delete(&mut self, key: &StoreKey, seen: Option<Version>) -> Deleted {
-        let Some(kept) = self.records.get(key) else { return Deleted::Missing };
+        let Some(kept) = self.records.get(key.as_bytes()) else { return Deleted::Missing };
         if seen.is_some_and(|seen| seen != kept.version) {
             return Deleted::Stale;
         }
@@ -170,21 +170,21 @@ impl Shard {
 
     /// Deletes a record and reports whether there was one.
     pub(super) fn remove(&mut self, key: &StoreKey) -> bool {
-        let Some(kept) = self.records.remove(key) else { return false };
-        self.move_in_index(*key, kept.user, None);
+        let Some(kept) = self.records.remove(key.as_bytes()) else { return false };
+        self.move_in_index(key, kept.user, None);
         self.wake(key);
         true
     }
 
-    fn move_in_index(&mut self, key: StoreKey, before: Option<UserKey>, after: Option<UserKey>) {
+    fn move_in_index(&mut self, key: &StoreKey, before: Option<UserKey>, after: Option<UserKey>) {
         if before == after {
             return;
         }
         if let Some(user) = before {
-            self.users.remove(&(user, key));
+            self.users.remove(&(user, *key.as_bytes()));
         }
         if let Some(user) = after {
-            self.users.insert((user, key));
+            self.users.insert((user, *key.as_bytes()));
         }
     }
 }
@@ -192,7 +192,7 @@ impl Shard {
 /// Leases, and those who wait for one.
 impl Shard {
     pub(super) fn acquire(&mut self, key: &StoreKey, lease: Lease, now: Timestamp) -> Acquired {
-        let Some(kept) = self.records.get_mut(key) else { return Acquired::Missing };
+        let Some(kept) = self.records.get_mut(key.as_bytes()) else { return Acquired::Missing };
         if !kept.held.is_free(now) && kept.held.by != lease.token {
             return Acquired::Busy;
         }
@@ -201,7 +201,7 @@ impl Shard {
     }
 
     pub(super) fn renew(&mut self, key: &StoreKey, lease: Lease, now: Timestamp) -> Renewed {
-        let Some(kept) = self.records.get_mut(key) else { return Renewed::Lost };
+        let Some(kept) = self.records.get_mut(key.as_bytes()) else { return Renewed::Lost };
         if !kept.held.is_held_by(lease.token, now) {
             return Renewed::Lost;
         }
@@ -210,7 +210,7 @@ impl Shard {
     }
 
     pub(super) fn release(&mut self, key: &StoreKey, token: LeaseToken) {
-        let Some(kept) = self.records.get_mut(key) else { return };
+        let Some(kept) = self.records.get_mut(key.as_bytes()) else { return };
         if kept.held.by == token {
             kept.held = Held::FREE;
             self.wake(key);
@@ -219,7 +219,7 @@ impl Shard {
 
     /// Registers a waiter and returns when the lease ends if nobody ends it earlier; `None` if it is free.
     pub(super) fn wait(&mut self, key: &StoreKey, now: Timestamp) -> Option<(OwnedNotified, Timestamp)> {
-        let held = self.records.get(key)?.held;
+        let held = self.records.get(key.as_bytes())?.held;
         if held.is_free(now) {
             return None;
         }
@@ -261,30 +261,34 @@ impl Shard {
         limit: usize,
         listed: &mut Vec<Listed>,
     ) {
-        let first = after.map_or(Bound::Included((*user, StoreKey::from_bytes([0; 16]))), |after| {
-            Bound::Excluded((*user, *after))
-        });
-        let last = Bound::Included((*user, StoreKey::from_bytes([0xff; 16])));
-        let keys = self.users.range((first, last)).map(|(_, key)| key);
-        let records = keys.filter_map(|key| Some(Listed { key: *key, record: self.read(key)? }));
+        let first = after
+            .map_or(Bound::Included((*user, [0; 16])), |after| Bound::Excluded((*user, *after.as_bytes())));
+        let last = Bound::Included((*user, [0xff; 16]));
+        let keys = self.users.range((first, last)).map(|(_, digest)| StoreKey::from_bytes(*digest));
+        let records = keys.filter_map(|key| Some(Listed { key, record: self.read(&key)? }));
         listed.extend(records.take(limit - listed.len()));
     }
 
     /// Adds the records after a key, in the order of keys, until `listed` holds `limit`.
     pub(super) fn list(&self, after: Option<&StoreKey>, limit: usize, listed: &mut Vec<Listed>) {
         let mut kept: Vec<_> =
-            self.records.iter().filter(|(key, _)| after.is_none_or(|a| *key > a)).collect();
-        kept.sort_unstable_by_key(|(key, _)| **key);
-        let records = kept.into_iter().map(|(key, kept)| Listed { key: *key, record: kept.read() });
+            self.records.iter().filter(|(digest, _)| after.is_none_or(|a| *digest > a.as_bytes())).collect();
+        kept.sort_unstable_by_key(|(digest, _)| **digest);
+        let listed_as = |(digest, kept): (&[u8; 16], &Kept)| Listed {
+            key: StoreKey::from_bytes(*digest),
+            record: kept.read(),
+        };
+        let records = kept.into_iter().map(listed_as);
         listed.extend(records.take(limit - listed.len()));
     }
 
     /// Deletes at most `limit` records whose deadline has passed, and returns how many.
     pub(super) fn purge(&mut self, now: Timestamp, limit: usize) -> usize {
         let expired = self.records.extract_if(|_, kept| kept.expires_at <= now).take(limit);
-        let expired: Vec<_> = expired.map(|(key, kept)| (key, kept.user)).collect();
+        let expired: Vec<_> =
+            expired.map(|(digest, kept)| (StoreKey::from_bytes(digest), kept.user)).collect();
         for (key, user) in &expired {
-            self.move_in_index(*key, *user, None);
+            self.move_in_index(key, *user, None);
             self.wake(key);
         }
         self.give_back_room();
@@ -322,7 +326,7 @@ mod tests {
 
     #[test]
     fn a_record_is_kept_in_88_bytes_and_its_payload() {
-        assert_eq!(size_of::<(StoreKey, Kept)>(), 88);
+        assert_eq!(size_of::<([u8; 16], Kept)>(), 88);
     }
 
     #[test]

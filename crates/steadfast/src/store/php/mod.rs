@@ -1,0 +1,26 @@
+//! Stores that are shared with PHP: its files, rows and keys, under its locks.
+//!
+//! Each driver here is a [`Store`](super::Store) whose records are what PHP stores: the payload is PHP's
+//! session as it lies there, the key carries its [name](super::SharedName), the version is that
+//! [of the content](super::Version::of_content), and the lease is PHP's own lock, so it does keep PHP from
+//! writing. The deadline follows from the time of the last use and the site's lifetime of a session.
+//! There is no index of users; none of PHP's programs would keep it.
+
+mod held;
+
+use std::time::Duration;
+
+use crate::policy::Layout;
+
+/// What a site's PHP programs have agreed on.
+#[derive(Clone, Debug)]
+pub(crate) struct Site {
+    /// Whose names and locks are used; never [`Layout::Native`].
+    pub(crate) layout: Layout,
+    /// Name of the cookie, which is a part of names (`ci_session`; `PHPSESSID` without CodeIgniter).
+    pub(crate) cookie_name: String,
+    /// How long an unused session is kept: CodeIgniter's `expiration`, PHP's `session.gc_maxlifetime`.
+    pub(crate) lifetime: Duration,
+    /// For how long a call waits for PHP's lock where it has to take it by itself.
+    pub(crate) lock_wait: Duration,
+}
