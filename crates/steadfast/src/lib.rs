@@ -210,9 +210,9 @@ pub use config::Settings;
 pub use error::{Error, ErrorKind, Result, chain};
 pub use events::{Anomaly, Event, EventKind};
 pub use handle::SessionHandle;
-#[cfg(feature = "php")]
-pub use policy::PhpFormat;
 pub use policy::{Codec, Concurrency, IpMatch, Layout, OnServerError, Policy, PolicyBuilder, SameSite};
+#[cfg(feature = "php")]
+pub use policy::{PhpFormat, PhpIds};
 pub use record::Mark;
 #[cfg(feature = "dangerous-protocol")]
 pub use rules::Rules;

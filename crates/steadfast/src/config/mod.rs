@@ -3,9 +3,12 @@
 //! Every source is text under a name, read by the same rules. What can't be read is kept as a fault, so
 //! that it is reported together with what the policy finds wrong.
 
+#[cfg(feature = "php")]
 mod codeigniter;
+#[cfg(feature = "php")]
 mod dotenv;
 mod nearest;
+mod php;
 mod value;
 
 use std::ffi::OsString;
@@ -17,8 +20,9 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 use crate::client::{Cidr, ProxyHeader};
 use crate::error::{Error, ErrorKind, Result};
-use crate::policy::{Codec, Concurrency, Fault, IpMatch, OnServerError, PolicyBuilder, SameSite};
+use crate::policy::{Codec, Concurrency, Fault, IpMatch, Layout, OnServerError, PolicyBuilder, SameSite};
 use nearest::nearest;
+use php::{Format, Ids, Php};
 use value::{Dsn, FromText, KeyFile, Keys, Ring, Text};
 
 /// What the name of every setting in the environment begins with.
@@ -118,6 +122,7 @@ macro_rules! settings {
 }
 
 settings! {
+    layout: Layout => PolicyBuilder::layout;
     idle_timeout: Duration => PolicyBuilder::idle_timeout;
     absolute_timeout: Duration => PolicyBuilder::absolute_timeout;
     remember_idle_timeout: Duration => PolicyBuilder::remember_idle_timeout;
@@ -156,6 +161,12 @@ settings! {
     key_ring: Keys => |builder, Keys(ring)| key_ring(builder, ring);
     key_ring_file: KeyFile => |builder, KeyFile(ring)| key_ring(builder, ring);
     refuse_unsealed: bool => refuse_unsealed;
+    php_format: Format => php::format;
+    php_ids: Ids => php::ids;
+    php_user_key: Php<String> => php::user_key;
+    cookie_lifetime: Php<Option<Duration>> => php::cookie_lifetime;
+    regenerate_destroy: Php<bool> => php::regenerate_destroy;
+    dangerous_adopt_unknown_ids: Php<bool> => php::adopt_unknown_ids;
 }
 
 fn read<T: FromText>(label: &str, text: &str) -> Result<T, Fault> {

@@ -65,6 +65,17 @@ const CHANGED: [(&str, &str); 32] = [
     ("node", "web-1"),
 ];
 
+/// The same for those that other layouts than the native one have.
+const PHP: [(&str, &str); 7] = [
+    ("layout", "php"),
+    ("php_format", "php_serialize"),
+    ("php_ids", "40x4,22-64x6"),
+    ("php_user_key", "user_id"),
+    ("cookie_lifetime", "90m"),
+    ("regenerate_destroy", "true"),
+    ("dangerous_adopt_unknown_ids", "true"),
+];
+
 #[track_caller]
 fn check_changed(settings: &Settings) {
     assert_eq!(settings.store(), Some("memory:"));
@@ -104,7 +115,10 @@ fn check_changed(settings: &Settings) {
 #[test]
 fn every_setting_has_a_name_in_the_environment() {
     let sealing = ["key_ring", "key_ring_file", "refuse_unsealed"];
-    assert_eq!([&CHANGED.map(|(name, _)| name)[..], &sealing].concat(), Settings::NAMES);
+    let shared = PHP.map(|(name, _)| name);
+    let own = CHANGED.map(|(name, _)| name);
+    let names = [&own[..1], &shared[..1], &own[1..], &sealing, &shared[1..]].concat();
+    assert_eq!(names, Settings::NAMES);
     let names = CHANGED.map(|(name, value)| (format!("STEADFAST_{}", name.to_uppercase()), value));
     check_changed(&env(&names.each_ref().map(|(name, value)| (name.as_str(), *value))));
 }
@@ -315,6 +329,52 @@ mod sealing {
     }
 }
 
+mod php {
+    use super::*;
+
+    fn in_environment(names: &[(&str, &str)]) -> Settings {
+        let vars = names.iter().map(|(name, value)| (format!("STEADFAST_{}", name.to_uppercase()), value));
+        Settings::from_vars(vars.map(|(name, value)| (name.into(), value.into())))
+    }
+
+    #[cfg(feature = "php")]
+    #[test]
+    fn its_settings_are_read() {
+        let lines = PHP.map(|(name, value)| format!("{name} = \"{value}\"\n"));
+        for settings in [in_environment(&PHP), toml(&lines.concat())] {
+            let policy = policy(&settings);
+            assert_eq!(policy.layout(), Layout::Php);
+            assert_eq!(policy.php.format, crate::PhpFormat::PhpSerialize);
+            assert_eq!(policy.php.ids.to_string(), "40x4,22-64x6");
+            assert_eq!(policy.php.user_key, "user_id");
+            assert_eq!(policy.php.cookie_lifetime, Some(Duration::from_secs(5_400)));
+            assert!(policy.php.regenerate_destroy && policy.php.adopt_unknown_ids);
+        }
+        for layout in ["native", "ci4", "ci3", "php"] {
+            assert_eq!(policy(&in_environment(&[("layout", layout)])).layout().as_str(), layout);
+        }
+    }
+
+    #[cfg(feature = "php")]
+    #[test]
+    fn what_can_t_be_read_of_them_is_named_with_what_it_must_be() {
+        check_fault("layout", "ci2", "must be `native` or `ci4` or `ci3` or `php`");
+        check_fault("php_format", "igbinary", "must be `php` or `php_serialize` or `php_binary`");
+        check_fault("php_ids", "32", "is refused: `32` is no shape of ids: write it as 32x4 or 22-64x6");
+        check_fault("cookie_lifetime", "browser", "is no length of time: write it as 30m, 1h30m, 250ms or");
+    }
+
+    #[cfg(not(feature = "php"))]
+    #[test]
+    fn without_the_feature_it_is_named() {
+        for (name, value) in PHP {
+            check_fault(name, value, "needs the feature `php`");
+        }
+        assert_eq!(policy(&in_environment(&[("layout", "native")])).layout(), Layout::Native);
+    }
+}
+
+#[cfg(feature = "php")]
 mod codeigniter {
     use super::*;
 
