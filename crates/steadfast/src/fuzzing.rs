@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use bytes::Bytes;
 
 use crate::client::{self, Cidr, Headers, ProxyHeader, TrustedProxies};
-use crate::codec::Value;
+use crate::codec::{Encoding, Value};
 use crate::cookie;
 use crate::policy::Codec;
 use crate::record;
@@ -79,13 +79,13 @@ fn ring() -> crate::KeyRing {
 /// Decodes a value.
 #[must_use]
 pub fn decode(codec: Codec, bytes: &[u8]) -> Option<Value> {
-    codec.decode(bytes).ok()
+    Encoding::from(codec).decode(bytes).ok()
 }
 
 /// Encodes a value.
 #[must_use]
 pub fn encode(codec: Codec, value: &Value) -> Option<Vec<u8>> {
-    codec.encode(value).ok()
+    Encoding::from(codec).encode(value).ok()
 }
 
 /// Returns the address of the client behind a trusted proxy in 10.0.0.0/8, by the lines of its header.

@@ -154,6 +154,7 @@ mod client;
 mod cookie;
 mod token;
 
+mod layout;
 mod lifecycle;
 #[cfg(test)]
 mod model;

@@ -2,4 +2,5 @@
 
 #[cfg(all(unix, feature = "files"))]
 mod files;
+mod layout;
 mod peer;
