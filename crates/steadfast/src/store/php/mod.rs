@@ -9,6 +9,14 @@
 #[cfg(all(unix, feature = "files"))]
 pub mod files;
 mod held;
+#[cfg(any(feature = "memcached", feature = "redis"))]
+mod keys;
+#[cfg(feature = "memcached")]
+pub mod memcached;
+#[cfg(any(feature = "memcached", feature = "redis"))]
+mod polling;
+#[cfg(feature = "redis")]
+pub mod redis;
 
 use std::time::Duration;
 
