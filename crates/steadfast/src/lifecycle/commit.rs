@@ -101,9 +101,9 @@ impl Exchange {
             let began = Instant::now();
             if let Some(copy) = &prepared.copy {
                 // First, because the session that is left could be ended again, and its copy could not.
-                let _ = self.core.store.delete(copy, None).await?;
+                let _ = self.core.end_record(copy).await?;
             }
-            match self.send(&prepared.op).await? {
+            match self.send_or_conflict(&prepared.op).await? {
                 Sent::Done => {
                     self.settle(*prepared, began);
                     return Ok(());
@@ -127,6 +127,14 @@ impl Exchange {
             *prepared = self.with(|work| work.prepare(&self.core))?;
         }
         Err(Error::new(ErrorKind::Busy, "too many requests changed the session at once; try again"))
+    }
+
+    /// Sends a commit. Where PHP holds the session, its lock has to be waited for: that is a conflict, too.
+    async fn send_or_conflict(&self, op: &Op) -> Result<Sent> {
+        match self.send(op).await {
+            Err(error) if error.kind() == ErrorKind::Busy && self.core.php.is_some() => Ok(Sent::Conflict),
+            sent => sent,
+        }
     }
 
     async fn send(&self, op: &Op) -> Result<Sent> {

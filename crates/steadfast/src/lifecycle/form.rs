@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::layout::{PhpLayout, PhpSide};
 use crate::policy::TOUCH_FRACTION;
 use crate::record::{self, Contents, Header, Values};
-use crate::store::{Record, StoreKey, Version};
+use crate::store::{Deleted, Record, Store as _, StoreKey, Version};
 use crate::time::Timestamp;
 use crate::token::Token;
 
@@ -84,6 +84,19 @@ impl Core {
     /// Returns what the header of a new session has for PHP.
     pub(super) fn fresh_side(&self) -> Option<Box<PhpSide>> {
         self.php.as_ref().map(|layout| Box::new(layout.fresh_side()))
+    }
+
+    /// Deletes a record whoever works on it.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the store fails with.
+    pub(crate) async fn end_record(&self, key: &StoreKey) -> Result<Deleted> {
+        #[cfg(feature = "php")]
+        if self.php.is_some() {
+            return Box::pin(self.delete_under_lock(key)).await;
+        }
+        self.store.delete(key, None).await
     }
 
     /// Returns how long the cookie lives; `None` for as long as the browser runs.

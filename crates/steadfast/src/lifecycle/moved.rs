@@ -13,7 +13,7 @@ use crate::events::{Anomaly, EventKind};
 use crate::layout::{CaughtUp, Left, Origin};
 use crate::plan::{Admission, Opened, Rotation};
 use crate::record::{Contents, Values};
-use crate::store::{Acquired, Deleted, Lease, LeaseToken, Record, Store as _, StoreKey, Version};
+use crate::store::{Acquired, Deleted, Found, Lease, LeaseToken, Record, Store as _, StoreKey, Version};
 use crate::time::Timestamp;
 use crate::token::Token;
 
@@ -197,20 +197,40 @@ impl Core {
 
     /// Reads the copy under PHP's lock, and lets go of it.
     async fn read_copy(&self, key: &StoreKey) -> Result<Option<(Contents, Version)>> {
-        let lease = Lease { token: LeaseToken::fresh(), ttl: self.policy.lease };
+        let token = LeaseToken::fresh();
+        let Some(found) = self.await_lock(key, token).await? else { return Ok(None) };
+        self.store.release(key, token).await?;
+        let contents = self.read(key, &found.record, found.now)?;
+        Ok(Some((contents, found.record.version)))
+    }
+
+    /// Deletes a record whoever works on it, under PHP's lock.
+    pub(super) async fn delete_under_lock(&self, key: &StoreKey) -> Result<Deleted> {
+        match self.store.delete(key, None).await {
+            Err(error) if error.kind() == ErrorKind::Busy => {}
+            deleted => return deleted,
+        }
+        match self.await_lock(key, LeaseToken::fresh()).await? {
+            Some(_) => self.store.delete(key, None).await,
+            None => Ok(Deleted::Missing),
+        }
+    }
+
+    /// Waits for PHP's lock, and reads the record; `None` if there is none.
+    async fn await_lock(&self, key: &StoreKey, token: LeaseToken) -> Result<Option<Found>> {
+        let lease = Lease { token, ttl: self.policy.lease };
         let until = tokio::time::Instant::now() + self.policy.lock_wait;
         loop {
             match self.store.acquire(key, lease).await? {
-                Acquired::Held(found) => {
-                    self.store.release(key, lease.token).await?;
-                    let contents = self.read(key, &found.record, found.now)?;
-                    return Ok(Some((contents, found.record.version)));
-                }
+                Acquired::Held(found) => return Ok(Some(found)),
                 Acquired::Missing => return Ok(None),
                 Acquired::Busy => {
                     let left = until.saturating_duration_since(tokio::time::Instant::now());
                     if left.is_zero() {
-                        return Err(Error::new(ErrorKind::Busy, "PHP holds the session's old id"));
+                        return Err(Error::new(
+                            ErrorKind::Busy,
+                            "PHP held the session for longer than `lock_wait`; try again",
+                        ));
                     }
                     self.store.released(key, left).await;
                 }

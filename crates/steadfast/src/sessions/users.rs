@@ -227,7 +227,7 @@ impl Sessions {
     ///
     /// It may have been ended.
     pub async fn revoke_one(&self, info: &SessionInfo) -> Result<bool> {
-        let deleted = self.core.store.delete(&info.key, None).await?;
+        let deleted = self.core.end_record(&info.key).await?;
         self.core.store.settle(&info.key).await?;
         self.core.ended(EventKind::Revoked, &info.key);
         Ok(deleted == Deleted::Gone)
@@ -260,7 +260,7 @@ impl Sessions {
             }
             signed_in_by = latest;
             for (key, standing) in doomed {
-                let deleted = self.core.store.delete(&key, None).await?;
+                let deleted = self.core.end_record(&key).await?;
                 self.core.store.settle(&key).await?;
                 self.core.ended(EventKind::Revoked, &key);
                 let counts = deleted == Deleted::Gone && !matches!(standing, Some(Standing::Frozen { .. }));
