@@ -1,5 +1,7 @@
 //! Values to bytes and back: one value at a time, so that `get` decodes one key and `set` encodes one.
 
+#[cfg(feature = "php")]
+pub(crate) mod php;
 mod value;
 
 use serde::Serialize;
@@ -8,6 +10,8 @@ use serde::de::DeserializeOwned;
 use crate::error::{Error, ErrorKind, Result};
 use crate::policy::Codec;
 
+#[cfg(feature = "php")]
+pub use php::PhpObject;
 pub use value::Value;
 
 /// How deeply a value may be nested, when it is read. A stack is not the place to find the end.
