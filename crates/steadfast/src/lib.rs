@@ -205,6 +205,8 @@ pub use adaptor::axum;
 #[cfg(feature = "tower")]
 pub use adaptor::{CommitError, PeerAddr, SessionLayer, SessionService, session, session_view};
 pub use client::{Cidr, ProxyHeader};
+#[cfg(feature = "php")]
+pub use codec::PhpObject;
 pub use codec::Value;
 #[cfg(feature = "config")]
 pub use config::Settings;

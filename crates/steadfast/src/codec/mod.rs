@@ -10,6 +10,8 @@ use serde::de::DeserializeOwned;
 use crate::error::{Error, ErrorKind, Result};
 use crate::policy::Codec;
 
+#[cfg(feature = "php")]
+pub use php::PhpObject;
 pub use value::Value;
 
 /// How deeply a value may be nested, when it is read. A stack is not the place to find the end.

@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+#[cfg(feature = "php")]
+use serde::de::{EnumAccess, VariantAccess};
 use serde::ser::{Serialize, Serializer};
+
+#[cfg(feature = "php")]
+use crate::codec::php::{self, PhpObject};
 
 /// A value of any type that a session can hold.
 ///
@@ -36,6 +41,9 @@ pub enum Value {
     List(Vec<Value>),
     /// Values by key.
     Map(BTreeMap<String, Value>),
+    /// An object that PHP stored.
+    #[cfg(feature = "php")]
+    Object(PhpObject),
 }
 
 /// Shows the type and the size only: values are private.
@@ -50,6 +58,8 @@ impl fmt::Debug for Value {
             Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
             Self::List(items) => write!(f, "List({} items)", items.len()),
             Self::Map(entries) => write!(f, "Map({} entries)", entries.len()),
+            #[cfg(feature = "php")]
+            Self::Object(object) => object.fmt(f),
         }
     }
 }
@@ -69,12 +79,18 @@ impl Serialize for Value {
             Self::Bytes(bytes) => serializer.serialize_bytes(bytes),
             Self::List(items) => serializer.collect_seq(items),
             Self::Map(entries) => serializer.collect_map(entries),
+            #[cfg(feature = "php")]
+            Self::Object(object) => object.serialize(serializer),
         }
     }
 }
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Only PHP's codec makes something of the name: it tells objects from arrays.
+        #[cfg(feature = "php")]
+        return deserializer.deserialize_newtype_struct(php::VALUE, Any);
+        #[cfg(not(feature = "php"))]
         deserializer.deserialize_any(Any)
     }
 }
@@ -134,6 +150,17 @@ impl<'de> Visitor<'de> for Any {
 
     fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Value, E> {
         Ok(Value::Bytes(bytes))
+    }
+
+    #[cfg(feature = "php")]
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    #[cfg(feature = "php")]
+    fn visit_enum<A: EnumAccess<'de>>(self, object: A) -> Result<Value, A::Error> {
+        let (kind, inside) = object.variant::<php::Kind>()?;
+        inside.newtype_variant_seed(kind).map(Value::Object)
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
