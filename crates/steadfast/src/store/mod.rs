@@ -14,7 +14,7 @@ pub mod memory;
 #[cfg(feature = "mysql")]
 pub mod mysql;
 #[cfg(feature = "php")]
-pub(crate) mod php;
+pub mod php;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 #[cfg(feature = "redis")]
