@@ -97,6 +97,11 @@ impl<L> HeldLocks<L> {
         true
     }
 
+    /// Returns when the time of the first lock is over; `None` if none is held.
+    pub(super) fn next_end(&self) -> Option<Instant> {
+        self.places().values().map(|place| place.until).min()
+    }
+
     /// Takes out the locks whose time is over and under which nobody works, to be given back.
     pub(super) fn take_overdue(&self) -> Vec<(StoreKey, L)> {
         let now = Instant::now();

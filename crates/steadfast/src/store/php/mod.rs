@@ -6,6 +6,8 @@
 //! writing. The deadline follows from the time of the last use and the site's lifetime of a session.
 //! There is no index of users; none of PHP's programs would keep it.
 
+#[cfg(all(unix, feature = "files"))]
+pub mod files;
 mod held;
 #[cfg(feature = "mysql")]
 pub mod mysql;
