@@ -163,7 +163,7 @@ impl SessionsBuilder {
     }
 
     /// Reports whether the client's address is a part of the names of records.
-    #[cfg(all(unix, feature = "files", feature = "php"))]
+    #[cfg(feature = "php")]
     pub(super) fn names_have_addresses(&self) -> bool {
         self.policy.match_ip.is_some()
     }
