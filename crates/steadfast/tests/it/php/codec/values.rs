@@ -1,0 +1,1 @@
+//! Values of Rust, written for PHP, read by PHP, and read again.

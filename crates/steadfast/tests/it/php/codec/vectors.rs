@@ -1,0 +1,1 @@
+//! Sessions and verdicts that were recorded from PHP.
