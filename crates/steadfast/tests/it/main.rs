@@ -27,6 +27,8 @@ mod mutants;
 mod mysql;
 mod outage;
 mod pages;
+#[cfg(feature = "php")]
+mod php;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "redis")]

@@ -29,7 +29,7 @@ fn can_be_new(reading: &[u8]) -> bool {
     !reading.is_empty() && !reading.windows(4).any(|four| four == b"R:1;")
 }
 
-type Plan<'a> = Vec<(&'a [u8], Result<usize, &'a [u8]>)>;
+pub(super) type Plan<'a> = Vec<(&'a [u8], Result<usize, &'a [u8]>)>;
 
 /// Keeps most pieces, drops or changes some, and adds one now and then.
 fn plan<'a>(pieces: &'a [PhpPiece], random: &mut Random) -> Plan<'a> {
@@ -55,8 +55,9 @@ fn plan<'a>(pieces: &'a [PhpPiece], random: &mut Random) -> Plan<'a> {
     plan
 }
 
+/// Joins a session, and has PHP compare the result with what it makes of the plan itself.
 #[track_caller]
-fn check_join(php: &mut Php, format: PhpFormat, session: &[u8], plan: &Plan<'_>) {
+pub(super) fn check_join(php: &mut Php, format: PhpFormat, session: &[u8], plan: &Plan<'_>) {
     let result = match join_php(format, session, plan) {
         Ok(result) => result,
         Err(_) if has_custom(session) => return,
