@@ -29,3 +29,6 @@ pub(crate) use split::{Piece, Split, split};
 pub(crate) fn is_null(bytes: &[u8]) -> bool {
     bytes == b"N;"
 }
+
+#[cfg(test)]
+mod tests;

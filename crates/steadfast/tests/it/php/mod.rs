@@ -1,5 +1,6 @@
 //! Sessions that are shared with PHP, against real PHP.
 
+mod codec;
 #[cfg(all(unix, feature = "files"))]
 mod files;
 mod layout;
