@@ -47,7 +47,7 @@ impl Settings {
             _ => common(constant, folder),
         };
         let mut import = Import::new(Layout::CodeIgniter3);
-        import.take_config(source::elements(&required(path)?, "config", &constants));
+        import.take_config(&source::elements(&required(path)?, "config", &constants));
         if let Some(text) = optional(&folder.join("database.php"))? {
             import.take_connections(&text, &constants);
         }
@@ -57,7 +57,7 @@ impl Settings {
 }
 
 impl Import {
-    fn take_config(&mut self, found: Vec<Assignment>) {
+    fn take_config(&mut self, found: &[Assignment]) {
         let file = "config.php";
         // The last of several statements counts, and what version 3 names itself before what it inherited.
         let last = |name: &str| found.iter().rev().find(|found| found.name == name);

@@ -88,9 +88,9 @@ impl Settings {
             let message = format!("there is no app/Config/Session.php or App.php in {}", project.display());
             return Err(Error::new(ErrorKind::InvalidConfig, message));
         }
-        import.take_class("session", "app/Config/Session.php", session.unwrap_or_default());
-        import.take_class("cookie", "app/Config/Cookie.php", files.read("Cookie.php")?.unwrap_or_default());
-        import.take_app(app.unwrap_or_default());
+        import.take_class("session", "app/Config/Session.php", &session.unwrap_or_default());
+        import.take_class("cookie", "app/Config/Cookie.php", &files.read("Cookie.php")?.unwrap_or_default());
+        import.take_app(&app.unwrap_or_default());
         import.take_databases(files.read("Database.php")?.unwrap_or_default());
         if files.config("Registrar.php").exists() {
             import.remark("app/Config/Registrar.php", "can change settings when PHP runs; it was not read");
@@ -184,8 +184,8 @@ impl Import {
     }
 
     /// Takes the properties of `Config\Session` or `Config\Cookie`.
-    fn take_class(&mut self, class: &str, file: &str, found: Vec<Assignment>) {
-        for found in &found {
+    fn take_class(&mut self, class: &str, file: &str, found: &[Assignment]) {
+        for found in found {
             let name = format!("{class}.{}", found.name);
             if NAMES.contains(&name.as_str()) {
                 self.take_assigned(&name, file, found);
@@ -197,10 +197,10 @@ impl Import {
     }
 
     /// Takes what `Config\App` had before 4.3 and 4.1.5, under names of its own.
-    fn take_app(&mut self, found: Vec<Assignment>) {
+    fn take_app(&mut self, found: &[Assignment]) {
         let file = "app/Config/App.php";
         let mut is_old = false;
-        for found in &found {
+        for found in found {
             if let Some(known) = NAMES.iter().find(|known| is_in_app(&found.name, known)) {
                 is_old |= known.starts_with("session.") && found.sure;
                 self.take_assigned(known, file, found);

@@ -46,10 +46,8 @@ struct Import {
 
 impl Import {
     fn new(layout: Layout) -> Self {
-        let mut settings = Settings::default();
-        settings.layout = Some(Ok(layout));
         Self {
-            settings,
+            settings: Settings { layout: Some(Ok(layout)), ..Settings::default() },
             layout,
             seen: HashSet::new(),
             driver: None,
@@ -152,7 +150,7 @@ impl Import {
         match driver.as_ref().map_or("files", |driver| &driver.text) {
             "FileHandler" | "files" => self.take_files(&label, text.as_deref(), driver.is_some()),
             "RedisHandler" | "redis" => {
-                self.take_found(&label, redis::read(&text.unwrap_or_default(), self.grammar()))
+                self.take_found(&label, redis::read(&text.unwrap_or_default(), self.grammar()));
             }
             "MemcachedHandler" | "memcached" => {
                 let prefix = self.memcached_prefix.take();
@@ -183,10 +181,10 @@ impl Import {
                 self.set("store", label, &format!("files:{path}"));
             }
             Some(_) => {
-                self.remark(label, "is empty, so PHP chooses the folder; name it in `store`, as `files:…`")
+                self.remark(label, "is empty, so PHP chooses the folder; name it in `store`, as `files:…`");
             }
             None if asked_for => {
-                self.remark(label, "comes without a folder; name it in `store`, as `files:…`")
+                self.remark(label, "comes without a folder; name it in `store`, as `files:…`");
             }
             None => {}
         }

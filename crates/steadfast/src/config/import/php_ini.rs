@@ -122,7 +122,7 @@ impl Import {
             }
             "session.cookie_samesite" => self.set("same_site", label, value),
             "session.cookie_partitioned" => {
-                self.take_bool("partitioned", label, switch(value), ["false", "true"])
+                self.take_bool("partitioned", label, switch(value), ["false", "true"]);
             }
             "session.cookie_secure" => self.take_secure(label, switch(value)),
             "session.sid_length" => ini.sid_length = self.ini_number(label, value),

@@ -88,7 +88,7 @@ impl<'a> Reader<'a> {
     fn word(&mut self) -> &'a str {
         let rest = self.rest();
         let is_number = rest.starts_with(|c: char| c.is_ascii_digit());
-        let end = rest.find(|c| !is_of_word(c) && !(is_number && c == '.'));
+        let end = rest.find(|c| !(is_of_word(c) || is_number && c == '.'));
         self.take(end.unwrap_or(rest.len()))
     }
 
