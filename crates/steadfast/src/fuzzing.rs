@@ -164,3 +164,10 @@ pub fn read_session_file(file: &mut [u8]) {
 pub fn read_memcached_replies(stream: &[u8], cut: usize) {
     crate::store::memcached::read_for_fuzzing(stream, cut);
 }
+
+/// Reads the settings in a file of PHP, and returns their lines.
+#[cfg(all(feature = "config", feature = "php"))]
+#[must_use]
+pub fn read_php_source(text: &str) -> Vec<usize> {
+    crate::config::read_source_for_fuzzing(text)
+}

@@ -120,7 +120,7 @@
 //! | `sealed` | | [`KeyRing`]: records sealed at rest |
 //! | `cookie` | | sessions that travel in cookies; includes `sealed` |
 //! | `json` | | JSON as the encoding of values, beside MessagePack |
-//! | `config` | | `Settings` from TOML, the environment and a CodeIgniter `.env` |
+//! | `config` | | `Settings` from TOML and the environment; with `php` from the configuration of CodeIgniter and PHP |
 //! | `tracing` | yes | events as log lines |
 //! | `metrics` | | events as counters, through the `metrics` facade |
 //! | `testing` | | tools for the tests of applications |
@@ -188,6 +188,7 @@ mod time;
     feature = "config",
     feature = "conformance",
     feature = "files",
+    feature = "php",
     feature = "testing"
 ))]
 mod pages;

@@ -324,7 +324,9 @@ mod shared_with_php {
             check(layout(shared).codec(Codec::Json), &no_place("codec"));
             #[cfg(feature = "sealed")]
             check(
-                layout(shared).key_ring(crate::KeyRing::from_bytes([[7; 32]]).expect("a key")),
+                layout(shared).key_ring(
+                    crate::KeyRing::from_bytes([std::array::from_fn(|at| at as u8)]).expect("a key"),
+                ),
                 &no_place("key_ring"),
             );
         }
