@@ -28,8 +28,7 @@ impl From<Marker> for Mark {
         match marker {
             Marker::New => Self::FlashNew,
             Marker::Old => Self::FlashOld,
-            // PHP counts whole seconds: a value lasts through the last moment of its second.
-            Marker::Temp(second) => Self::Temp(end_of_second(second)),
+            Marker::Temp(second) => Self::Temp(from_second(second)),
         }
     }
 }
@@ -46,9 +45,9 @@ impl Marker {
     }
 }
 
-fn end_of_second(second: i64) -> Timestamp {
-    let second = u64::try_from(second).unwrap_or(0).min(u64::MAX / 2_000_000);
-    Timestamp::from_micros(second * 1_000_000 + 999_999)
+/// Returns an instant of PHP's, which counts whole seconds.
+pub(super) fn from_second(second: i64) -> Timestamp {
+    Timestamp::from_micros(u64::try_from(second).unwrap_or(0).saturating_mul(1_000_000))
 }
 
 impl Serialize for Markers {

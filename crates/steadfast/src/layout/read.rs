@@ -4,7 +4,7 @@ use serde::de::DeserializeOwned;
 
 use super::forwarding::{Left, Origin, PhpSide};
 use super::kept_origin::KeptOrigin;
-use super::markers::{Markers, Text};
+use super::markers::{Markers, Text, from_second};
 use super::{PhpLayout, reserved};
 use crate::codec::{Encoding, php};
 use crate::error::Result;
@@ -102,8 +102,4 @@ fn take_origin(values: &mut Values, key: &StoreKey) -> Option<Origin> {
 /// Returns the name of another id of the same client.
 fn same_client(key: &StoreKey, id: &[u8]) -> Option<SharedName> {
     SharedName::new(id, key.shared().and_then(SharedName::ip))
-}
-
-fn from_second(second: i64) -> Timestamp {
-    Timestamp::from_micros(u64::try_from(second).unwrap_or(0).saturating_mul(1_000_000))
 }

@@ -21,9 +21,6 @@ pub(super) const ORIGIN: &[u8] = b"__steadfast_origin";
 /// The secret of the session's CSRF tokens, once the id from which it was made has changed.
 pub(super) const CSRF: &[u8] = b"__steadfast_csrf";
 
-/// The user who is signed in, unless the site has a key of its own for that.
-pub(crate) const USER: &str = "__steadfast_user";
-
 /// Reports whether a key is not the application's to set.
 pub(crate) fn is_reserved(key: &[u8]) -> bool {
     [MARKERS, REGENERATED, NEW_ID, LEFT_UNTIL].contains(&key) || key.starts_with(OURS)

@@ -286,7 +286,7 @@ impl Work {
     /// Returns what tells the present time by the store's clock.
     pub(crate) fn clock<'a>(&self, core: &'a Core) -> impl Fn() -> Timestamp + use<'a> {
         let skew = self.skew;
-        move || core.clock.now().shifted(skew)
+        move || core.tick(core.clock.now().shifted(skew))
     }
 
     pub(super) fn is_committed(&self) -> bool {

@@ -107,6 +107,15 @@ impl Core {
         }
     }
 
+    /// Returns what the layout makes of an instant: PHP counts whole seconds.
+    pub(super) fn tick(&self, now: Timestamp) -> Timestamp {
+        #[cfg(feature = "php")]
+        if self.php.is_some() {
+            return now.whole_second();
+        }
+        now
+    }
+
     /// Returns after how long an id or a secret is replaced.
     pub(super) fn rotate_every(&self) -> Option<Duration> {
         let every = self.policy.rotate_every?;

@@ -318,7 +318,7 @@ impl Exchange {
         let Some(opened) = opened else { return Ok(None) };
         self.core.observer.tell(EventKind::Loaded, &key);
         // Temp values that are over are stored no more, from the next write on.
-        values.retain(|mark| mark.lasts(|| found.now));
+        values.retain(|mark| mark.lasts(|| self.core.tick(found.now)));
         let base = Base { token, key, found, header, opened };
         Ok(Some(Box::new(Entered { base, asked, codec, values, turn: None, carried: false })))
     }

@@ -10,7 +10,6 @@ use crate::codec::php::{Content, Split};
 pub(crate) struct ForPhp<'a> {
     pub(crate) key: &'a [u8],
     pub(crate) content: Content<'a>,
-    pub(crate) mark: Mark,
     /// The key is the layout's own, not the application's.
     pub(crate) hidden: bool,
 }
@@ -54,7 +53,7 @@ impl Values {
                 Part::Base(_) | Part::Linked(_) => Content::Kept(at),
                 Part::Own(bytes) => Content::New(bytes),
             };
-            Some(ForPhp { key: slot.key.of(&self.base), content, mark: slot.mark, hidden: slot.hidden })
+            Some(ForPhp { key: slot.key.of(&self.base), content, hidden: slot.hidden })
         })
     }
 
