@@ -1,4 +1,4 @@
-//! PHP's formats, with PHP as the judge: `tests/php/codec.php`.
+//! PHP's formats, with PHP as the judge: `codec.php`.
 
 mod sessions;
 mod values;
@@ -23,7 +23,7 @@ struct Php {
 
 impl Php {
     fn new(format: PhpFormat) -> Self {
-        let program = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/php/codec.php");
+        let program = format!("{}/codec.php", steadfast_servers::PROGRAMS);
         let settings = [
             format!("session.serialize_handler={}", format.as_str()),
             "session.use_cookies=0".to_owned(),
