@@ -2,11 +2,12 @@
 
 use serde_json::json;
 use steadfast::Layout;
+use steadfast::store::files::Io;
 use steadfast::store::php::files::PhpFiles;
 use steadfast::store::{LeaseEnd, Store, Updated};
 
 use super::super::peer::{Peer, id};
-use super::fixture::{Place, counting, create, find, key, lease, next, text, wait_and_hold};
+use super::fixture::{LOCK_WAIT, Place, counting, create, find, key, lease, next, text, wait_and_hold};
 
 const PHP: u64 = 3;
 const RUST: u64 = 3;
@@ -44,7 +45,8 @@ async fn count_in_rust(store: PhpFiles, id: String) -> u64 {
 async fn counts_are_exact() {
     for layout in [Layout::CodeIgniter4, Layout::Php] {
         let (place, id) = (Place::new(layout), id(1));
-        let handles = [place.store(), place.store()];
+        let pooled = place.options(LOCK_WAIT).io(Io::Pool).open(place.save_path()).unwrap();
+        let handles = [place.store(), pooled];
         create(&handles[0], &id, &counting(0)).await;
         let php: Vec<_> = (0..PHP).map(|_| tokio::spawn(count_in_php(place.php(), id.clone()))).collect();
         let rust: Vec<_> = (0..RUST as usize)

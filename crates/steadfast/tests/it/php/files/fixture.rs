@@ -20,7 +20,7 @@ pub(super) const LIFETIME: Duration = Duration::from_secs(7_200);
 pub(super) const LOCK_WAIT: Duration = Duration::from_secs(30);
 /// More than any test takes.
 pub(super) const LONG: Duration = Duration::from_secs(60);
-/// The path `set` takes through a session that holds one number.
+/// Counts up the number in a session.
 pub(super) const COUNT: &str = r#"[{ "op": "incr", "key": "n" }]"#;
 
 /// A directory of session files.
