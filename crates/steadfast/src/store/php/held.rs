@@ -82,11 +82,6 @@ impl<L> HeldLocks<L> {
         self.places().get(key).map(|place| place.token)
     }
 
-    /// Returns when the time of the next lock is over, of those under which nobody works.
-    pub(super) fn next_end(&self) -> Option<Instant> {
-        self.places().values().filter(|place| place.lock.is_some()).map(|place| place.until).min()
-    }
-
     /// Starts the time of a held lock anew, and reports whether the token still holds it.
     pub(super) fn renew(&self, key: &StoreKey, lease: Lease) -> bool {
         let mut places = self.places();

@@ -2,4 +2,10 @@
 
 #[cfg(all(unix, feature = "files"))]
 mod files;
+#[cfg(all(feature = "mysql", feature = "postgres"))]
+mod mysql;
 mod peer;
+#[cfg(all(feature = "mysql", feature = "postgres"))]
+mod postgres;
+#[cfg(all(feature = "mysql", feature = "postgres"))]
+mod sql;
