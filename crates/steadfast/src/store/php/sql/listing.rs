@@ -41,16 +41,16 @@ impl<E: Engine> SqlStore<E> {
 
     /// Lists rows in the order of their names. Damaged ones are left out.
     pub(super) async fn page_of_rows(&self, after: Option<Name>, limit: NonZeroUsize) -> Result<Vec<Listed>> {
-        let mut after = after.map(|name| (name.row, name.ip.map_or_else(String::new, |ip| ip.to_string())));
+        let mut after = after.map(|name| (name.row, name.ip.map(|ip| ip.to_string())));
         let mut listed = Vec::new();
         loop {
             let wanted = limit.get() - listed.len();
-            let from = after.as_ref().map(|(row, ip)| (row.as_str(), ip.as_str()));
+            let from = after.as_ref().map(|(row, ip)| (row.as_str(), ip.as_deref()));
             let page = self.words().page(self.locks.names.prefix(), from, wanted);
             let [page] = exactly(self.locks.call(vec![Step::One(page)]).await?)?;
             let found = page.rows.len();
             for row in page.rows {
-                after = Some((text(&row, 2), text(&row, 3)));
+                after = Some((text(&row, 2), self.locks.names.match_ip().then(|| text(&row, 3))));
                 listed.extend(self.listed(row));
             }
             if found < wanted || listed.len() == limit.get() {

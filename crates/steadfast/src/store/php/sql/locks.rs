@@ -258,9 +258,13 @@ impl<E: Engine> Locks<E> {
         wait: Duration,
         then: Option<Step>,
     ) -> Result<Option<Vec<Answer>>> {
+        let then_asked = usize::from(then.is_some());
         let steps = [self.words().wait_for_lock(name, wait)].into_iter().chain(then).collect();
         match timeout(wait + MARGIN, self.engine.run(link, steps)).await {
-            Ok(Ok(answers)) => Ok(answers.iter().any(Answer::is_yes).then_some(answers)),
+            Ok(Ok(answers)) => {
+                let locked = answers.iter().rev().nth(then_asked).is_some_and(Answer::is_yes);
+                Ok(locked.then_some(answers))
+            }
             Ok(Err(Failure::NotInTime)) => Ok(None),
             Ok(Err(failure)) => Err(unexpected::<E>(failure)),
             Err(_) => Err(no_answer::<E>()),

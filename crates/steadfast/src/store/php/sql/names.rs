@@ -45,6 +45,11 @@ impl RowNames {
         &self.prefix
     }
 
+    /// Reports whether the client's address is a part of names.
+    pub(super) fn match_ip(&self) -> bool {
+        self.match_ip
+    }
+
     /// Names the row of a key.
     ///
     /// # Errors

@@ -155,9 +155,13 @@ impl<E: Engine> Store for SqlStore<E> {
         if let Some(mut taken) = self.locks.held(key, lease.token).await {
             // A connection that has broken has lost the lock: it is asked for anew.
             if let Ok(read) = self.locks.read_under(taken.lock(), &name).await {
+                let Some(found) = self.found(read)? else {
+                    self.locks.give_back(taken.end(), &name).await;
+                    return Ok(Acquired::Missing);
+                };
                 taken.keep();
                 self.locks.renew(key, lease);
-                return Ok(self.found(read)?.map_or(Acquired::Missing, Acquired::Held));
+                return Ok(Acquired::Held(found));
             }
         }
         let Some((link, read)) = self.locks.try_and_read(key, &name).await? else {

@@ -163,11 +163,15 @@ pub(in crate::store::php) trait Words: fmt::Debug + Send + Sync + 'static {
     }
 
     /// Selects rows after one, in the order of their names: payload, time of the last use, id, address.
-    fn page(&self, prefix: &str, after: Option<(&str, &str)>, limit: usize) -> String {
+    fn page(&self, prefix: &str, after: Option<(&str, Option<&str>)>, limit: usize) -> String {
         let (id, ip, text) = (Self::ID, Self::IP, self.ip_text());
-        let after = after.map_or_else(String::new, |(row, address)| {
-            format!(" AND ({id}>'{row}' OR ({id}='{row}' AND {ip}>'{address}'))")
-        });
+        let after = match after {
+            None => String::new(),
+            Some((row, None)) => format!(" AND {id}>'{row}'"),
+            Some((row, Some(address))) => {
+                format!(" AND ({id}>'{row}' OR ({id}='{row}' AND {ip}>'{address}'))")
+            }
+        };
         format!(
             "SELECT {},{},{id},{text} FROM {} WHERE {} AND {text} {} '^[0-9A-Fa-f.:]*$'{after} \
              ORDER BY {id},{ip} LIMIT {limit}",
