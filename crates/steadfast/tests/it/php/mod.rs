@@ -2,4 +2,10 @@
 
 #[cfg(all(unix, feature = "files"))]
 mod files;
+#[cfg(any(feature = "memcached", feature = "redis"))]
+mod keyed;
+#[cfg(feature = "memcached")]
+mod memcached;
 mod peer;
+#[cfg(feature = "redis")]
+mod redis;
