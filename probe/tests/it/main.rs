@@ -19,6 +19,7 @@ mod handlers;
 mod history;
 mod limits;
 mod outage;
+mod php;
 mod rotation;
 mod sealed;
 mod sign_in;
