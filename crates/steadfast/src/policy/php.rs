@@ -151,7 +151,7 @@ fn check_no_place(policy: &Policy, faults: &mut Vec<Fault>) {
         (_, None) | (Layout::CodeIgniter4 | Layout::CodeIgniter3, Some(super::IpMatch::Exact)) => {}
         (Layout::Php, Some(_)) => refuse("match_ip", "PHP's records don't say which address they belong to"),
         (_, Some(_)) => {
-            refuse("match_ip", "there the whole address is a part of the name; use `exact` or `off`")
+            refuse("match_ip", "there the whole address is a part of the name; use `exact` or `off`");
         }
     }
     #[cfg(feature = "json")]
