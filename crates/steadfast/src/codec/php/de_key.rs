@@ -119,7 +119,7 @@ pub(super) fn hidden(document: &Document<'_>, first: Option<u32>, class: &[u8]) 
         let name = Name::of(key);
         match name.scope {
             Some(scope) if scope != b"*" && !scope.eq_ignore_ascii_case(class) => {
-                foreign.push((entry, name.plain))
+                foreign.push((entry, name.plain));
             }
             _ => drop(seen.insert(name.plain)),
         }

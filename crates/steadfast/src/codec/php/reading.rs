@@ -1,7 +1,7 @@
 //! The values of a session that hold references, each as a document of its own.
 
 use super::graph::Graph;
-use super::split::{Entry, Piece};
+use super::split::Piece;
 use super::write::{Document, Writer};
 
 /// How many bytes all readings of a session may take: so many by themselves, and so many times the
