@@ -5,9 +5,9 @@ use std::net::IpAddr;
 use bytes::Bytes;
 
 use crate::client::{self, Cidr, Headers, ProxyHeader, TrustedProxies};
-use crate::codec::Value;
 #[cfg(feature = "php")]
 use crate::codec::php;
+use crate::codec::{Encoding, Value};
 use crate::cookie;
 use crate::policy::Codec;
 #[cfg(feature = "php")]
@@ -83,13 +83,13 @@ fn ring() -> crate::KeyRing {
 /// Decodes a value.
 #[must_use]
 pub fn decode(codec: Codec, bytes: &[u8]) -> Option<Value> {
-    codec.decode(bytes).ok()
+    Encoding::from(codec).decode(bytes).ok()
 }
 
 /// Encodes a value.
 #[must_use]
 pub fn encode(codec: Codec, value: &Value) -> Option<Vec<u8>> {
-    codec.encode(value).ok()
+    Encoding::from(codec).encode(value).ok()
 }
 
 /// Splits a session of PHP into its keys and values; `None` if PHP would not decode it.
@@ -163,4 +163,11 @@ pub fn read_session_file(file: &mut [u8]) {
 #[cfg(feature = "memcached")]
 pub fn read_memcached_replies(stream: &[u8], cut: usize) {
     crate::store::memcached::read_for_fuzzing(stream, cut);
+}
+
+/// Reads the settings in a file of PHP, and returns their lines.
+#[cfg(all(feature = "config", feature = "php"))]
+#[must_use]
+pub fn read_php_source(text: &str) -> Vec<usize> {
+    crate::config::read_source_for_fuzzing(text)
 }

@@ -17,7 +17,28 @@ pub use value::Value;
 /// How deeply a value may be nested, when it is read. A stack is not the place to find the end.
 const MAX_DEPTH: usize = 64;
 
-impl Codec {
+/// How the values of a record are written: as the policy chose, or as its layout asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    MessagePack,
+    #[cfg(feature = "json")]
+    Json,
+    /// As PHP does, in a session of this format.
+    #[cfg(feature = "php")]
+    Php(crate::policy::PhpFormat),
+}
+
+impl From<Codec> for Encoding {
+    fn from(codec: Codec) -> Self {
+        match codec {
+            Codec::MessagePack => Self::MessagePack,
+            #[cfg(feature = "json")]
+            Codec::Json => Self::Json,
+        }
+    }
+}
+
+impl Encoding {
     /// Encodes one value.
     pub(crate) fn encode<T: Serialize + ?Sized>(self, value: &T) -> Result<Vec<u8>> {
         match self {
@@ -25,6 +46,8 @@ impl Codec {
             Self::MessagePack => rmp_serde::to_vec_named(value).map_err(cannot_encode),
             #[cfg(feature = "json")]
             Self::Json => serde_json::to_vec(value).map_err(cannot_encode),
+            #[cfg(feature = "php")]
+            Self::Php(_) => php::to_vec(value),
         }
     }
 
@@ -39,6 +62,8 @@ impl Codec {
             // serde_json stops at 128 levels by itself.
             #[cfg(feature = "json")]
             Self::Json => serde_json::from_slice(bytes).map_err(cannot_decode),
+            #[cfg(feature = "php")]
+            Self::Php(_) => php::from_slice(bytes),
         }
     }
 
@@ -48,6 +73,8 @@ impl Codec {
             Self::MessagePack => bytes == [0xc0],
             #[cfg(feature = "json")]
             Self::Json => bytes == b"null",
+            #[cfg(feature = "php")]
+            Self::Php(_) => php::is_null(bytes),
         }
     }
 }

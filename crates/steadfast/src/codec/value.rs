@@ -212,7 +212,7 @@ from! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Codec;
+    use crate::codec::Encoding;
 
     #[test]
     fn every_kind_of_value_survives_message_pack() {
@@ -227,16 +227,16 @@ mod tests {
             Value::from(vec![0xff_u8, 0]),
             Value::from(map),
         ]);
-        let bytes = Codec::MessagePack.encode(&value).unwrap();
-        assert_eq!(Codec::MessagePack.decode::<Value>(&bytes).unwrap(), value);
+        let bytes = Encoding::MessagePack.encode(&value).unwrap();
+        assert_eq!(Encoding::MessagePack.decode::<Value>(&bytes).unwrap(), value);
     }
 
     #[test]
     #[cfg(feature = "json")]
     fn every_digit_of_a_number_survives_json() {
         let number = 4.444_444_444_444_444_5e33_f64;
-        let bytes = Codec::Json.encode(&number).unwrap();
-        assert_eq!(Codec::Json.decode::<f64>(&bytes).unwrap().to_bits(), number.to_bits());
+        let bytes = Encoding::Json.encode(&number).unwrap();
+        assert_eq!(Encoding::Json.decode::<f64>(&bytes).unwrap().to_bits(), number.to_bits());
     }
 
     #[test]
@@ -248,6 +248,6 @@ mod tests {
     #[test]
     fn a_value_nested_too_deeply_is_refused() {
         let deep = [vec![0x91; 10_000], vec![0xc0]].concat();
-        assert!(Codec::MessagePack.decode::<Value>(&deep).is_err());
+        assert!(Encoding::MessagePack.decode::<Value>(&deep).is_err());
     }
 }

@@ -6,21 +6,40 @@
 //! writing. The deadline follows from the time of the last use and the site's lifetime of a session.
 //! There is no index of users; none of PHP's programs would keep it.
 
+#[cfg(all(unix, feature = "files"))]
+pub mod files;
 mod held;
+#[cfg(any(feature = "memcached", feature = "redis"))]
+mod keys;
+#[cfg(feature = "memcached")]
+pub mod memcached;
+#[cfg(feature = "mysql")]
+pub mod mysql;
+#[cfg(any(feature = "memcached", feature = "redis"))]
+mod polling;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+#[cfg(feature = "redis")]
+pub mod redis;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod sql;
 
 use std::time::Duration;
 
 use crate::policy::Layout;
 
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub use sql::{RowIds, SharedTable};
+
 /// What a site's PHP programs have agreed on.
 #[derive(Clone, Debug)]
-pub(crate) struct Site {
+pub struct Site {
     /// Whose names and locks are used; never [`Layout::Native`].
-    pub(crate) layout: Layout,
+    pub layout: Layout,
     /// Name of the cookie, which is a part of names (`ci_session`; `PHPSESSID` without CodeIgniter).
-    pub(crate) cookie_name: String,
+    pub cookie_name: String,
     /// How long an unused session is kept: CodeIgniter's `expiration`, PHP's `session.gc_maxlifetime`.
-    pub(crate) lifetime: Duration,
+    pub lifetime: Duration,
     /// For how long a call waits for PHP's lock where it has to take it by itself.
-    pub(crate) lock_wait: Duration,
+    pub lock_wait: Duration,
 }
