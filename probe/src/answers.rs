@@ -1,12 +1,14 @@
 //! Answers: JSON, for results and for errors alike.
 
+use std::borrow::Cow;
+
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use axum::{Json, http::StatusCode, middleware::Next};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, json};
-use steadfast::{CommitError, Error, Timestamp, Value, chain};
+use steadfast::{CommitError, Error, PhpObject, Timestamp, Value, chain};
 
 /// What a route answers.
 pub(crate) type Answer = Result<Json<serde_json::Value>, Fault>;
@@ -91,7 +93,7 @@ fn with_body(response: &Response, body: Json<serde_json::Value>) -> Response {
 }
 
 /// Shows a value as JSON: bytes that are no UTF-8 as `{"$bytes": base64}`, numbers that JSON does not know
-/// as `{"$float": name}`.
+/// as `{"$float": name}`, objects of PHP as `{"$object": class, "properties": {…}}`.
 pub(crate) fn to_json(value: Value) -> serde_json::Value {
     match value {
         Value::Bool(b) => json!(b),
@@ -104,9 +106,23 @@ pub(crate) fn to_json(value: Value) -> serde_json::Value {
         Value::Map(entries) => {
             entries.into_iter().map(|(k, v)| (k, to_json(v))).collect::<Map<_, _>>().into()
         }
+        Value::Object(object) => object_to_json(&object),
         // Null, and what a later version may add.
         _ => serde_json::Value::Null,
     }
+}
+
+/// Shows an object of PHP: its properties, the case of an enum, or the bytes that only its class reads.
+fn object_to_json(object: &PhpObject) -> serde_json::Value {
+    let class = object.class();
+    if let Some(case) = object.case() {
+        return json!({ "$object": class, "case": case });
+    }
+    if let Some(data) = object.data() {
+        return json!({ "$object": class, "data": text_or_bytes(data.to_vec()) });
+    }
+    let shown = |(name, value): (Cow<'_, str>, &Value)| (name.into_owned(), to_json(value.clone()));
+    json!({ "$object": class, "properties": object.properties().map(shown).collect::<Map<_, _>>() })
 }
 
 /// Shows a value that may not be there.

@@ -110,13 +110,13 @@ pub fn split_php(format: PhpFormat, bytes: &[u8]) -> Option<Vec<PhpPiece>> {
 #[cfg(feature = "php")]
 pub type PhpPiece = (Vec<u8>, Vec<u8>, Option<Vec<u8>>);
 
+/// A key with the number of its piece, or with a new value.
+#[cfg(feature = "php")]
+pub type PhpEntry<'a> = (&'a [u8], Result<usize, &'a [u8]>);
+
 /// Joins a session of PHP again from pieces of it, by number, and new values.
 #[cfg(feature = "php")]
-pub fn join_php(
-    format: PhpFormat,
-    original: &[u8],
-    entries: &[(&[u8], Result<usize, &[u8]>)],
-) -> crate::Result<Vec<u8>> {
+pub fn join_php(format: PhpFormat, original: &[u8], entries: &[PhpEntry<'_>]) -> crate::Result<Vec<u8>> {
     let split = php::split(format, original)?;
     let entries = entries.iter().map(|(key, content)| match content {
         Ok(piece) => (*key, php::Content::Kept(*piece)),

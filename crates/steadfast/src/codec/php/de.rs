@@ -21,10 +21,11 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// What reading may cost, in bytes: so many by itself, and so many times the document's size. A value that
 /// is referred to often is read as often.
-const BASE: usize = 4 << 20;
+const BASE: usize = 1 << 20;
 const TIMES: usize = 16;
-/// What a value costs beside its text.
+/// What a value costs beside its text, and what each entry in it costs to pass.
 const VALUE_COST: usize = 16;
+const ENTRY_COST: usize = 8;
 
 /// Decodes a value that is a document of its own.
 pub(crate) fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
@@ -73,6 +74,11 @@ pub(super) struct Document<'g> {
 }
 
 impl<'g> Document<'g> {
+    fn charge(&self, cost: usize) -> Result<(), Unfit> {
+        self.room.set(self.room.get().checked_sub(cost).ok_or(Unfit)?);
+        Ok(())
+    }
+
     /// Returns the key of an entry.
     pub(super) fn key(&self, entry: u32) -> Result<Key<'g>, Unfit> {
         let at = self.graph.entries[entry as usize].key.start;
@@ -93,9 +99,7 @@ impl<'d, 'g> Node<'d, 'g> {
     fn token(self) -> Result<Token<'g>, Unfit> {
         let graph = self.document.graph;
         let cell = graph.cell(graph.identity(self.cell).unwrap_or(self.cell));
-        let cost = VALUE_COST + (cell.at.end - cell.at.start) as usize;
-        let room = self.document.room.get().checked_sub(cost).ok_or(Unfit)?;
-        self.document.room.set(room);
+        self.document.charge(VALUE_COST + (cell.at.end - cell.at.start) as usize)?;
         Reader::starting_at(self.document.bytes, cell.at.start).token().map_err(|Fault| Unfit)
     }
 
@@ -106,6 +110,7 @@ impl<'d, 'g> Node<'d, 'g> {
         }
         let graph = self.document.graph;
         let cell = graph.cell(graph.identity(self.cell).unwrap_or(self.cell));
+        self.document.charge(ENTRY_COST * cell.size as usize)?;
         Ok(Entries {
             document: self.document,
             next: cell.first,

@@ -112,16 +112,26 @@ impl<'de> Deserializer<'de> for KeyDeserializer<'_> {
 /// Returns the entries of an object, from the first one on, that its class does not see: private properties
 /// of the class that it extends, where it has one of the same name.
 pub(super) fn hidden(document: &Document<'_>, first: Option<u32>, class: &[u8]) -> Result<Vec<u32>, Unfit> {
-    let entries = std::iter::successors(first, |entry| document.graph.entries[*entry as usize].next);
-    let (mut seen, mut foreign) = (HashSet::new(), Vec::new());
-    for entry in entries {
+    let entries = || std::iter::successors(first, |entry| document.graph.entries[*entry as usize].next);
+    let is_foreign =
+        |name: &Name<'_>| name.scope.is_some_and(|scope| scope != b"*" && !scope.eq_ignore_ascii_case(class));
+    let mut foreign = Vec::new();
+    for entry in entries() {
         let Key::Text(key) = document.key(entry)? else { continue };
         let name = Name::of(key);
-        match name.scope {
-            Some(scope) if scope != b"*" && !scope.eq_ignore_ascii_case(class) => {
-                foreign.push((entry, name.plain))
-            }
-            _ => drop(seen.insert(name.plain)),
+        if is_foreign(&name) {
+            foreign.push((entry, name.plain));
+        }
+    }
+    if foreign.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut seen = HashSet::new();
+    for entry in entries() {
+        let Key::Text(key) = document.key(entry)? else { continue };
+        let name = Name::of(key);
+        if !is_foreign(&name) {
+            seen.insert(name.plain);
         }
     }
     foreign.retain(|(_, name)| !seen.insert(*name));

@@ -1,8 +1,8 @@
 //! PHP's formats: a session in pieces, and one value to bytes and back.
 //!
-//! A session is [split] where it lies: values stay PHP's bytes until somebody asks for one, and what nobody
-//! touched is [joined](join) again byte for byte, objects of unknown classes included. Nothing of PHP's is
-//! ever made from them. See [the format](../../../../../docs/php-format.md).
+//! A session is split where it lies: values stay PHP's bytes until somebody asks for one, and what nobody
+//! touched is joined again byte for byte, objects of unknown classes included. No object of PHP's is ever
+//! made. The formats, and what is done with each, are described in `docs/php-format.md`.
 
 mod de;
 mod de_key;

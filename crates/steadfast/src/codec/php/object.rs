@@ -29,6 +29,7 @@ pub(super) const ENUM: &str = "steadfast::PhpEnum";
 ///     let Value::Object(user) = value else { return None };
 ///     user.properties().find(|(name, _)| name == "name").map(|(_, value)| value)
 /// }
+/// assert_eq!(name_of(&Value::Null), None);
 /// ```
 #[derive(Clone, PartialEq)]
 pub struct PhpObject {

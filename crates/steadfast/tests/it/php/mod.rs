@@ -1,5 +1,6 @@
 //! Sessions that are shared with PHP, against real PHP.
 
+#[cfg(feature = "fuzzing")]
 mod codec;
 #[cfg(all(unix, feature = "files"))]
 mod files;

@@ -213,6 +213,17 @@ fn a_small_value_that_is_large_when_it_is_followed_is_an_error() {
 }
 
 #[test]
+fn entries_that_are_passed_over_count_too() {
+    #[derive(Deserialize)]
+    struct Nothing {}
+    let wide: String = (0..2_000).map(|at| format!("s:5:\"k{at:04}\";N;")).collect();
+    let again: String = (1..2_000).map(|at| format!("i:{at};r:2;")).collect();
+    refused::<Vec<Nothing>>(&format!("a:2000:{{i:0;O:1:\"A\":2000:{{{wide}}}{again}}}"));
+    let few = format!("a:2:{{i:0;O:1:\"A\":2000:{{{wide}}}i:1;r:2;}}");
+    assert_eq!(read::<Vec<Nothing>>(&few).len(), 2);
+}
+
+#[test]
 fn a_value_nested_too_deeply_is_neither_read_nor_written() {
     let nested = |levels: usize| ["a:1:{i:0;".repeat(levels), "N;".into(), "}".repeat(levels)].concat();
     assert!(from_slice::<Value>(nested(64).as_bytes()).is_ok());
