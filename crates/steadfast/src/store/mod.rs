@@ -17,6 +17,8 @@ pub mod mysql;
 pub mod php;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(any(feature = "memcached", all(feature = "php", feature = "redis")))]
+mod recent;
 #[cfg(feature = "redis")]
 pub mod redis;
 mod shared_name;
@@ -24,7 +26,13 @@ mod shared_name;
 pub mod sqlite;
 #[cfg(feature = "network")]
 mod tls;
-#[cfg(any(feature = "memcached", feature = "mysql", feature = "postgres", feature = "sqlite"))]
+#[cfg(any(
+    feature = "memcached",
+    feature = "mysql",
+    feature = "postgres",
+    feature = "sqlite",
+    all(feature = "php", feature = "redis")
+))]
 mod waits;
 
 use std::fmt;

@@ -8,6 +8,7 @@ weighted:   server i of n with weight w of W in total has floor(w/W * 160/4 * n 
             read as little-endian numbers. A key's place is bytes 0-3 of its own MD5, read likewise.
 unweighted: every server has 100 labels, whose one-at-a-time hashes (Bob Jenkins) are its points. A key's
             place is its own one-at-a-time hash.
+modulo:     a key's one-at-a-time hash, divided by the number of servers: the remainder is the server.
 Label i of a server, from 0 on, is host-i if the port is 11211 and host:port-i otherwise. A key belongs to the
 server of the first point that is not before its place; after the last point comes the first one.
 
@@ -83,3 +84,4 @@ for ring in RINGS:
         key = hashlib.sha256(f"key {n}".encode()).hexdigest()[: 22 + n % 11]
         print("weighted", text, key, lookup(weighted, md5_words(key.encode())[0]))
         print("unweighted", text, key, lookup(unweighted, one_at_a_time(key.encode())))
+        print("modulo", text, key, one_at_a_time(key.encode()) % len(ring))

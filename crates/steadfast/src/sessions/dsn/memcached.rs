@@ -11,10 +11,20 @@ use crate::store::SharedStore;
 use crate::store::memcached::{Distribution, MemcachedOptions, MemcachedStore};
 
 const GRAMMAR: &str = "memcached://USER:PASSWORD@HOST:PORT,HOST:PORT or memcached+unix:///PATH, \
-                       ?weights=N,N&distribution=weighted|unweighted&prefix=TEXT&connect_timeout=TIME\
+                       ?weights=N,N&distribution=weighted|unweighted|modulo&prefix=TEXT&connect_timeout=TIME\
                        &response_timeout=TIME";
 
 pub(super) async fn open(mut dsn: Dsn<'_>, builder: &SessionsBuilder) -> Result<SharedStore> {
+    #[cfg(feature = "php")]
+    if let Some(site) = builder.site() {
+        // PHP's handlers have a prefix of their own, so that of ours means nothing.
+        let prefix = dsn.text("prefix");
+        let options = options(&mut dsn);
+        dsn.finish(GRAMMAR)?;
+        let store =
+            crate::store::php::memcached::PhpMemcachedStore::connect(options, site, prefix.as_deref());
+        return Ok(builder.shared(store.await?));
+    }
     let options = options(&mut dsn);
     dsn.finish(GRAMMAR)?;
     Ok(builder.shared(options.connect().await?))
@@ -27,7 +37,11 @@ fn options(dsn: &mut Dsn<'_>) -> MemcachedOptions {
     for (address, weight) in addresses.into_iter().zip(weights) {
         options = options.weighted_server(address, weight);
     }
-    let distributions = [("weighted", Distribution::Weighted), ("unweighted", Distribution::Unweighted)];
+    let distributions = [
+        ("weighted", Distribution::Weighted),
+        ("unweighted", Distribution::Unweighted),
+        ("modulo", Distribution::Modulo),
+    ];
     if let Some(distribution) = dsn.choice("distribution", &distributions) {
         options = options.distribution(distribution);
     }
@@ -139,7 +153,7 @@ mod tests {
         check("memcached://hidden@h", "a login is a user and a password");
         check("memcached://a,b?weights=1", "`weights` is a number for each server");
         check("memcached://a?weights=x", "`weights` is a number for each server");
-        check("memcached://a?distribution=random", "`distribution` is one of: weighted, unweighted");
+        check("memcached://a?distribution=random", "`distribution` is one of: weighted, unweighted, modulo");
         check("memcached://a?timeout=1s", "there is no option `timeout`");
         check("memcached+unix://run/x", "the absolute path of a socket");
     }

@@ -35,9 +35,9 @@ pub(super) struct Answers {
 type Answered = oneshot::Sender<Result<Answers, LinkError>>;
 
 /// A connection. It is closed when the last handle is dropped.
-pub(super) struct Connection {
+pub(in crate::store) struct Connection {
     /// Tells this connection from those before and after it.
-    pub(super) generation: u64,
+    pub(in crate::store) generation: u64,
     packets: mpsc::Sender<(Sealed, Answered)>,
 }
 

@@ -8,7 +8,7 @@ use super::reply::{Code, Unreadable};
 use crate::error::{Error, ErrorKind};
 
 /// The driver's name.
-pub(super) const DRIVER: &str = "memcached";
+pub(in crate::store) const DRIVER: &str = "memcached";
 
 /// Why a connection is of no use. One failure can belong to many calls, hence the `Arc`.
 #[derive(Clone, Debug)]
@@ -91,12 +91,12 @@ impl From<LinkError> for Error {
 }
 
 /// Makes an error of this driver.
-pub(super) fn failed(kind: ErrorKind, message: &'static str) -> Error {
+pub(in crate::store) fn failed(kind: ErrorKind, message: &'static str) -> Error {
     Error::new(kind, message).in_driver(DRIVER)
 }
 
 /// Makes an error about the settings.
-pub(super) fn config_fault(message: impl Into<String>) -> Error {
+pub(in crate::store) fn config_fault(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidConfig, message.into()).in_driver(DRIVER)
 }
 
@@ -114,7 +114,7 @@ pub(super) fn unfit(why: Unfit) -> Error {
 }
 
 /// Explains why the server did not do what always can be done.
-pub(super) fn refused(code: Code) -> Error {
+pub(in crate::store) fn refused(code: Code) -> Error {
     match code {
         Code::TooLarge => too_large(),
         Code::NoMemory => failed(

@@ -35,14 +35,14 @@ const HEAD: usize = 18;
 const HEAD_WITH_USER: usize = HEAD + 16;
 
 /// What the server counts from now, up to here; what is above, it takes for a time of day.
-const LONGEST_RELATIVE: u64 = 30 * 86_400;
+pub(in crate::store) const LONGEST_RELATIVE: u64 = 30 * 86_400;
 
 /// The last second that the server can be told.
 const LAST_SECOND: u64 = i32::MAX as u64;
 
 /// How long the server keeps an item, in its own words.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Lifetime {
+pub(in crate::store) enum Lifetime {
     /// Until a second since the Unix epoch, by the server's clock.
     Until(u32),
     /// For so many seconds.
@@ -55,7 +55,7 @@ pub(super) enum Lifetime {
 
 impl Lifetime {
     /// Returns the lifetime of what must not be dropped before an instant.
-    pub(super) fn until(instant: Timestamp) -> Self {
+    pub(in crate::store) fn until(instant: Timestamp) -> Self {
         match instant.as_micros().div_ceil(1_000_000) {
             0..=LONGEST_RELATIVE => Self::Over,
             second @ ..=LAST_SECOND => Self::Until(second as u32),
@@ -66,7 +66,7 @@ impl Lifetime {
     /// Returns the lifetime of what must not be dropped for a while.
     ///
     /// The server counts seconds as they begin, so the first one may be as good as over.
-    pub(super) fn at_least(while_: Duration) -> Self {
+    pub(in crate::store) fn at_least(while_: Duration) -> Self {
         let seconds = while_.as_secs() + u64::from(while_.subsec_nanos() > 0) + 1;
         Self::Seconds(seconds.min(LONGEST_RELATIVE) as u32)
     }

@@ -54,13 +54,13 @@ impl Name {
 
 /// Writes and reads the names of items.
 #[derive(Clone, Debug)]
-pub(super) struct Keys {
+pub(in crate::store) struct Keys {
     prefix: Box<str>,
 }
 
 impl Keys {
     /// The prefix has been checked: printable, no space.
-    pub(super) fn new(prefix: &str) -> Self {
+    pub(in crate::store) fn new(prefix: &str) -> Self {
         Self { prefix: prefix.into() }
     }
 

@@ -44,7 +44,7 @@ impl Shared {
     ) -> Result<Vec<(Reply, u64)>> {
         let mut asked: Vec<(usize, Pending)> = Vec::new();
         let at: Vec<_> = keys.iter().map(|key| self.index_of_server(&Name::of_session(key))).collect();
-        for (index, server) in self.servers.iter().enumerate().filter(|(index, _)| at.contains(index)) {
+        for (index, server) in self.pool.servers.iter().enumerate().filter(|(index, _)| at.contains(index)) {
             let link = server.link().await?;
             let mut packet = server.packet(&self.keys);
             for (key, _) in keys.iter().zip(&at).filter(|(_, at)| **at == index) {
@@ -56,7 +56,7 @@ impl Shared {
         let mut told = Vec::with_capacity(asked.len());
         for (index, pending) in asked {
             let answers = pending.answers().await?;
-            told.push((index, self.servers[index].told_with_time(answers.replies, answers.arrived)));
+            told.push((index, self.pool.servers[index].told_with_time(answers.replies, answers.arrived)));
         }
         let reply = |at: &usize| {
             let (_, (told, second)) = told.iter_mut().find(|(index, _)| index == at).expect("each was asked");
@@ -67,7 +67,7 @@ impl Shared {
 
     pub(super) async fn count(&self) -> Result<u64> {
         let mut count = 0;
-        for server in &self.servers {
+        for server in &self.pool.servers {
             dump::walk(server, &self.keys, |_| count += 1).await?;
         }
         Ok(count)
@@ -93,7 +93,7 @@ impl Shared {
     /// Returns the first keys after one, of all that there are.
     async fn first_keys(&self, after: Option<StoreKey>, limit: NonZeroUsize) -> Result<Vec<StoreKey>> {
         let mut first = BTreeSet::new();
-        for server in &self.servers {
+        for server in &self.pool.servers {
             let gather = |key| {
                 if after.is_none_or(|after| key > after) && first.insert(key) && first.len() > limit.get() {
                     first.pop_last();

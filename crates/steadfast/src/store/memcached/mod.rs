@@ -4,29 +4,29 @@
 //! `listing`; `packet`), finds the server on the `ring`, and sends the packet over the one connection that all
 //! calls share (`server`, `connection`; opened with a `greeting`). What comes back is read by `reply`. The
 //! bytes of items are in `item`, their names in `keys`. The `clock` of the server is heard with every load.
-//! What a version is called in the server's own tags is remembered in `recent`.
+//! What a version is called in the server's own tags is remembered (`store::recent`).
 //!
 //! The operator's page is `docs/drivers/memcached.md`; why it is built like this is decision 0018.
 
 mod clock;
-mod connection;
+pub(super) mod connection;
 mod dump;
-mod error;
+pub(super) mod error;
 mod greeting;
 mod index;
-mod item;
-mod keys;
+pub(super) mod item;
+pub(super) mod keys;
 mod leases;
 mod listing;
 mod options;
-mod packet;
-mod recent;
+pub(super) mod packet;
+pub(super) mod pool;
 mod records;
-mod reply;
-mod ring;
-mod server;
+pub(super) mod reply;
+pub(super) mod ring;
+pub(super) mod server;
 mod store;
-mod stream;
+pub(super) mod stream;
 #[cfg(test)]
 mod tests;
 

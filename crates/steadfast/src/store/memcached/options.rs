@@ -30,6 +30,9 @@ pub enum Distribution {
     /// All servers alike, with 100 points for each: what PHP's session handler does unless told otherwise.
     /// `distribution=unweighted`.
     Unweighted,
+    /// All servers alike, by the remainder of the key's hash: what PHP's `Memcached` class does unless told
+    /// otherwise, and so CodeIgniter. A server more or less moves almost all sessions. `distribution=modulo`.
+    Modulo,
 }
 
 /// Settings of the Memcached driver, made by [`MemcachedStore::options`].
@@ -56,8 +59,8 @@ pub enum Distribution {
 #[must_use = "options do nothing until `connect`"]
 pub struct MemcachedOptions {
     servers: Vec<(String, u32)>,
-    pub(super) distribution: Distribution,
-    pub(super) prefix: String,
+    pub(in crate::store) distribution: Option<Distribution>,
+    pub(in crate::store) prefix: String,
     pub(super) login: Option<(String, String)>,
     pub(super) connect_timeout: Duration,
     pub(super) response_timeout: Duration,
@@ -67,7 +70,7 @@ impl Default for MemcachedOptions {
     fn default() -> Self {
         Self {
             servers: Vec::new(),
-            distribution: Distribution::default(),
+            distribution: None,
             prefix: "sf:".into(),
             login: None,
             connect_timeout: Duration::from_secs(1),
@@ -93,7 +96,7 @@ impl MemcachedOptions {
 
     /// Sets how sessions are spread over several servers. The same on all nodes.
     pub fn distribution(mut self, distribution: Distribution) -> Self {
-        self.distribution = distribution;
+        self.distribution = Some(distribution);
         self
     }
 
@@ -145,7 +148,7 @@ impl MemcachedOptions {
     }
 
     /// Checks the settings; returns where the servers are, and their places on the ring.
-    fn check(&self) -> Result<Vec<(Endpoint, Member)>> {
+    pub(in crate::store) fn check(&self) -> Result<Vec<(Endpoint, Member)>> {
         let mut faults = Vec::new();
         let mut servers: Vec<(Endpoint, Member)> = Vec::with_capacity(self.servers.len());
         for (address, weight) in &self.servers {

@@ -17,7 +17,7 @@ pub(super) const CLOCK_END: u32 = i32::MAX as u32;
 
 /// Commands, ready to be sent.
 #[derive(Debug)]
-pub(super) struct Packet<'a> {
+pub(in crate::store) struct Packet<'a> {
     keys: &'a Keys,
     bytes: Vec<u8>,
     first: u32,
@@ -111,6 +111,36 @@ impl<'a> Packet<'a> {
     pub(super) fn delete_over(&mut self, kind: Kind, name: &Name, cas: NonZeroU64) {
         self.begin("md", kind, name);
         self.end(format_args!(" C{cas}"));
+    }
+
+    /// Reads or touches the item of a key in full, as `flags` say.
+    #[cfg(feature = "php")]
+    pub(in crate::store) fn get_literal(&mut self, key: &str, flags: std::fmt::Arguments<'_>) {
+        self.begin_literal("mg", key);
+        self.end(flags);
+    }
+
+    /// Stores an item under a key in full, as `flags` say.
+    #[cfg(feature = "php")]
+    pub(in crate::store) fn set_literal(&mut self, key: &str, value: &[u8], flags: std::fmt::Arguments<'_>) {
+        self.begin_literal("ms", key);
+        self.end(format_args!(" {}{flags}", value.len()));
+        self.bytes.extend_from_slice(value);
+        self.bytes.extend_from_slice(b"\r\n");
+    }
+
+    /// Deletes the item of a key in full, as `flags` say.
+    #[cfg(feature = "php")]
+    pub(in crate::store) fn delete_literal(&mut self, key: &str, flags: std::fmt::Arguments<'_>) {
+        self.begin_literal("md", key);
+        self.end(flags);
+    }
+
+    #[cfg(feature = "php")]
+    fn begin_literal(&mut self, command: &str, key: &str) {
+        for part in [command, " ", key] {
+            self.bytes.extend_from_slice(part.as_bytes());
+        }
     }
 
     fn store(&mut self, kind: Kind, name: &Name, parts: &[&[u8]], flags: std::fmt::Arguments<'_>) {

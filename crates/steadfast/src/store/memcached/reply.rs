@@ -10,7 +10,7 @@ const LONGEST_LINE: usize = 256;
 
 /// What became of a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Code {
+pub(in crate::store) enum Code {
     /// Done, or found: `HD`, `VA`.
     Done,
     /// There is no such item: `EN`, `NF`.
@@ -29,17 +29,19 @@ pub(super) enum Code {
 
 /// A reply to a meta command.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Reply {
-    pub(super) code: Code,
+pub(in crate::store) struct Reply {
+    pub(in crate::store) code: Code,
     /// The number of the command. Errors of the server come without one.
     pub(super) opaque: Option<u32>,
     /// The tag of the item's last write, `c`. The server writes zero for none.
-    pub(super) cas: Option<NonZeroU64>,
+    pub(in crate::store) cas: Option<NonZeroU64>,
     /// The seconds that are left to the item, `t`; `None` if it has no end or was not asked for.
-    pub(super) ttl: Option<u32>,
+    pub(in crate::store) ttl: Option<u32>,
     /// The length of the item, `s`.
     pub(super) size: Option<u32>,
-    pub(super) value: Bytes,
+    /// What the writer noted about the value, `f`.
+    pub(in crate::store) flags: u32,
+    pub(in crate::store) value: Bytes,
 }
 
 impl Reply {
@@ -51,12 +53,13 @@ impl Reply {
 
 impl fmt::Debug for Reply {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { code, opaque, cas: _, ttl, size, value } = self;
+        let Self { code, opaque, cas: _, ttl, size, flags, value } = self;
         f.debug_struct("Reply")
             .field("code", code)
             .field("opaque", opaque)
             .field("ttl", ttl)
             .field("size", size)
+            .field("flags", flags)
             .field("value_len", &value.len())
             .finish_non_exhaustive()
     }
@@ -147,7 +150,8 @@ fn read_line(line: &[u8]) -> Result<(Reply, Option<usize>), Unreadable> {
         Some("ERROR" | "CLIENT_ERROR") => return Err(Unreadable::NotUnderstood),
         _ => return Err(Unreadable::Garbled),
     };
-    let mut reply = Reply { code, opaque: None, cas: None, ttl: None, size: None, value: Bytes::new() };
+    let mut reply =
+        Reply { code, opaque: None, cas: None, ttl: None, size: None, flags: 0, value: Bytes::new() };
     for flag in words {
         let Some((name, token)) = flag.split_at_checked(1) else { return Err(Unreadable::Garbled) };
         match name {
@@ -156,6 +160,7 @@ fn read_line(line: &[u8]) -> Result<(Reply, Option<usize>), Unreadable> {
             "t" if token == "-1" => reply.ttl = None,
             "t" => reply.ttl = Some(number(token)?),
             "s" => reply.size = Some(number(token)?),
+            "f" => reply.flags = number(token)?,
             // Somebody made the item by a read (W), or marked it (X, Z): nothing to this driver.
             "W" | "X" | "Z" => {}
             _ => return Err(Unreadable::Garbled),
@@ -173,7 +178,7 @@ fn refusal(line: &str) -> Reply {
     } else {
         Code::Failed
     };
-    Reply { code, opaque: None, cas: None, ttl: None, size: None, value: Bytes::new() }
+    Reply { code, opaque: None, cas: None, ttl: None, size: None, flags: 0, value: Bytes::new() }
 }
 
 fn number<T: std::str::FromStr>(digits: &str) -> Result<T, Unreadable> {
@@ -218,7 +223,7 @@ mod tests {
     }
 
     fn reply(code: Code) -> Reply {
-        Reply { code, opaque: None, cas: None, ttl: None, size: None, value: Bytes::new() }
+        Reply { code, opaque: None, cas: None, ttl: None, size: None, flags: 0, value: Bytes::new() }
     }
 
     #[test]

@@ -15,7 +15,7 @@ const USUAL_PORT: u16 = 11211;
 
 /// A server as the ring knows it.
 #[derive(Clone, Debug)]
-pub(super) struct Member {
+pub(in crate::store) struct Member {
     /// The host as it was configured: another spelling is another place on the ring.
     pub(super) host: String,
     pub(super) port: u16,
@@ -26,7 +26,8 @@ pub(super) struct Member {
 #[derive(Debug)]
 pub(super) struct Ring {
     hash: fn(&[u8]) -> u32,
-    /// Sorted: a place, and the index of its server.
+    servers: usize,
+    /// Sorted: a place, and the index of its server. None if the remainder decides.
     points: Vec<(u32, usize)>,
 }
 
@@ -35,14 +36,19 @@ impl Ring {
         let (hash, mut points): (fn(&[u8]) -> u32, _) = match distribution {
             Distribution::Weighted => (md5_hash, weighted(members)),
             Distribution::Unweighted => (one_at_a_time, unweighted(members)),
+            Distribution::Modulo => (one_at_a_time, Vec::new()),
         };
         points.sort_unstable();
-        Self { hash, points }
+        Self { hash, servers: members.len(), points }
     }
 
-    /// Returns the index of the server that has a key: the one of the first point from its hash on.
+    /// Returns the index of the server that has a key: the one of the first point from its hash on, or that of
+    /// the remainder.
     pub(super) fn server(&self, key: &[u8]) -> usize {
         let hash = (self.hash)(key);
+        if self.points.is_empty() {
+            return hash as usize % self.servers;
+        }
         let at = self.points.partition_point(|(place, _)| *place < hash);
         self.points.get(at).or(self.points.first()).map_or(0, |(_, server)| *server)
     }
@@ -120,6 +126,7 @@ mod tests {
             let distribution = match distribution {
                 "weighted" => Distribution::Weighted,
                 "unweighted" => Distribution::Unweighted,
+                "modulo" => Distribution::Modulo,
                 other => panic!("{other}"),
             };
             let ring = rings.entry((distribution as u8, servers));

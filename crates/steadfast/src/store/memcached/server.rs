@@ -30,7 +30,7 @@ const ITEM_OVERHEAD: u64 = 80;
 const LONGEST_VALUE: usize = 1 << 30;
 
 /// A server.
-pub(super) struct Server {
+pub(in crate::store) struct Server {
     endpoint: Endpoint,
     login: Option<(String, String)>,
     /// Asks for the time in a greeting.
@@ -49,15 +49,15 @@ pub(super) struct Server {
 
 /// The answers to a packet.
 #[derive(Debug)]
-pub(super) struct Told {
+pub(in crate::store) struct Told {
     pub(super) replies: std::vec::IntoIter<Reply>,
     /// The server's time when it answered.
-    pub(super) now: Timestamp,
+    pub(in crate::store) now: Timestamp,
 }
 
 impl Told {
     /// Returns the reply to the next command.
-    pub(super) fn next(&mut self) -> Reply {
+    pub(in crate::store) fn next(&mut self) -> Reply {
         self.replies.next().expect("a packet is answered by as many replies as it has commands")
     }
 }
@@ -82,12 +82,12 @@ impl Server {
     }
 
     /// Starts a packet.
-    pub(super) fn packet<'a>(&self, keys: &'a Keys) -> Packet<'a> {
+    pub(in crate::store) fn packet<'a>(&self, keys: &'a Keys) -> Packet<'a> {
         Packet::new(keys, self.numbers.fetch_add(MOST_COMMANDS, Ordering::Relaxed))
     }
 
     /// Returns the connection, and opens one if there is none.
-    pub(super) async fn link(&self) -> Result<Arc<Connection>> {
+    pub(in crate::store) async fn link(&self) -> Result<Arc<Connection>> {
         match self.open_link() {
             Some(link) => Ok(link),
             None => Ok(Box::pin(self.reconnect()).await?),
@@ -95,14 +95,14 @@ impl Server {
     }
 
     /// Sends a packet and returns its answers.
-    pub(super) async fn ask(&self, link: &Connection, packet: Packet<'_>) -> Result<Told> {
+    pub(in crate::store) async fn ask(&self, link: &Connection, packet: Packet<'_>) -> Result<Told> {
         let Answers { replies, arrived } = link.send(packet.seal())?.answers().await?;
         Ok(self.told(replies, arrived))
     }
 
     /// Sends a packet whose last command asks for the time; returns the other answers with it, and the second
     /// that the server told, from which it counts what is left of items.
-    pub(super) async fn ask_with_time(
+    pub(in crate::store) async fn ask_with_time(
         &self,
         link: &Connection,
         mut packet: Packet<'_>,
@@ -131,12 +131,12 @@ impl Server {
     }
 
     /// Returns the server's time, as far as it is known without asking.
-    pub(super) fn now(&self) -> Timestamp {
+    pub(in crate::store) fn now(&self) -> Timestamp {
         self.clock().at(Instant::now()).unwrap_or(Timestamp::EPOCH)
     }
 
     /// Checks that an item is not larger than the server takes. Sending it would end the one before it.
-    pub(super) fn check_size(&self, key: usize, value: usize) -> Result<()> {
+    pub(in crate::store) fn check_size(&self, key: usize, value: usize) -> Result<()> {
         let largest = self.largest.load(Ordering::Relaxed);
         let needed = key as u64 + value as u64 + ITEM_OVERHEAD;
         if largest > 0 && needed > largest { Err(too_large()) } else { Ok(()) }

@@ -9,12 +9,13 @@ use super::error::DRIVER;
 use super::keys::{Keys, Name};
 use super::leases::Held;
 use super::options::MemcachedOptions;
-use super::recent::Recent;
+use super::pool::Pool;
 use super::records::{Ending, Over, Seen, Written};
-use super::ring::{Member, Ring};
+use super::ring::Member;
 use super::server::Server;
 use super::stream::Endpoint;
 use crate::error::Result;
+use crate::store::recent::Recent;
 use crate::store::waits::Waits;
 use crate::store::{
     Acquired, Coverage, Created, Deleted, Lease, LeaseEnd, LeaseToken, Listed, Loaded, Predecessor, Record,
@@ -48,8 +49,7 @@ pub struct MemcachedStore {
 }
 
 pub(super) struct Shared {
-    pub(super) servers: Vec<Server>,
-    ring: Ring,
+    pub(super) pool: Arc<Pool>,
     pub(super) keys: Keys,
     /// What the server calls the versions that were seen last.
     pub(super) seen: Recent<Seen>,
@@ -74,66 +74,30 @@ impl MemcachedStore {
 
     /// Connects to the servers. The settings were checked.
     pub(super) async fn start(options: &MemcachedOptions, servers: Vec<(Endpoint, Member)>) -> Result<Self> {
-        let (endpoints, members): (Vec<_>, Vec<_>) = servers.into_iter().unzip();
         let keys = Keys::new(&options.prefix);
         let shared = Arc::new(Shared {
-            servers: endpoints.into_iter().map(|endpoint| Server::new(endpoint, &keys, options)).collect(),
-            ring: Ring::new(options.distribution, &members),
+            pool: Pool::open(options, options.distribution.unwrap_or_default(), servers, &keys).await?,
             keys,
             seen: Recent::new(),
             held: Recent::new(),
             waits: Waits::default(),
         });
-        shared.greet_all().await?;
         Ok(Self { shared })
     }
 }
 
 impl Shared {
-    /// Opens a connection to each server at the same time. One that can be reached is enough, unless another
-    /// one is wrongly set up.
-    async fn greet_all(self: &Arc<Self>) -> Result<()> {
-        let mut greetings = tokio::task::JoinSet::new();
-        for at in 0..self.servers.len() {
-            let shared = Arc::clone(self);
-            greetings.spawn(async move { shared.servers[at].link().await.map(drop) });
-        }
-        let results: Vec<Result<()>> = greetings.join_all().await;
-        let reached = results.iter().any(Result::is_ok);
-        let unusable = |error: &crate::Error| !reached || error.kind() == crate::ErrorKind::InvalidConfig;
-        match results.into_iter().filter_map(Result::err).find(unusable) {
-            Some(error) => Err(error),
-            None => Ok(()),
-        }
-    }
-
     pub(super) fn place<'a>(&'a self, key: &'a StoreKey) -> Place<'a> {
         let name = Name::of_session(key);
         Place { key, name, server: self.server_of(&name) }
     }
 
     pub(super) fn server_of(&self, name: &Name) -> &Server {
-        &self.servers[self.index_of_server(name)]
+        self.pool.server(name.as_bytes())
     }
 
     pub(super) fn index_of_server(&self, name: &Name) -> usize {
-        self.ring.server(name.as_bytes())
-    }
-
-    /// Asks the first server that answers for its time.
-    async fn now(&self) -> Result<Timestamp> {
-        let mut failure = None;
-        for server in &self.servers {
-            let asked = async {
-                let link = server.link().await?;
-                server.ask_with_time(&link, server.packet(&self.keys)).await
-            };
-            match asked.await {
-                Ok((told, _)) => return Ok(told.now),
-                Err(error) => failure = failure.or(Some(error)),
-            }
-        }
-        Err(failure.expect("there is a server, and it failed"))
+        self.pool.index(name.as_bytes())
     }
 
     async fn replace(
@@ -169,7 +133,7 @@ impl Store for MemcachedStore {
     }
 
     async fn now(&self) -> Result<Timestamp> {
-        self.shared.now().await
+        self.shared.pool.now(&self.shared.keys).await
     }
 
     /// The servers fail each for itself.
@@ -292,13 +256,13 @@ impl Store for MemcachedStore {
 
 impl fmt::Debug for MemcachedStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Shared { servers, ring: _, keys, seen, held, waits } = &*self.shared;
+        let Shared { pool, keys, seen, held, waits } = &*self.shared;
         f.debug_struct("MemcachedStore")
-            .field("servers", servers)
+            .field("pool", pool)
             .field("keys", keys)
             .field("seen", seen)
             .field("held", held)
             .field("waits", waits)
-            .finish_non_exhaustive()
+            .finish()
     }
 }

@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 /// Where a server listens.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Endpoint {
+pub(in crate::store) enum Endpoint {
     /// Resolved anew for each connection.
     Tcp {
         host: String,

@@ -9,10 +9,18 @@
 #[cfg(all(unix, feature = "files"))]
 pub mod files;
 mod held;
+#[cfg(any(feature = "memcached", feature = "redis"))]
+mod keys;
+#[cfg(feature = "memcached")]
+pub mod memcached;
 #[cfg(feature = "mysql")]
 pub mod mysql;
+#[cfg(any(feature = "memcached", feature = "redis"))]
+mod polling;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(any(feature = "mysql", feature = "postgres"))]
 mod sql;
 

@@ -66,7 +66,7 @@ impl Names {
     }
 }
 
-fn glob_escaped(text: &str) -> String {
+pub(in crate::store) fn glob_escaped(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     for c in text.chars() {
         if matches!(c, '*' | '?' | '[' | ']' | '^' | '\\') {

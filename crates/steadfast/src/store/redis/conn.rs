@@ -17,7 +17,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// A connection. A clone is another handle to it.
 #[derive(Clone)]
-pub(super) enum Conn {
+pub(in crate::store) enum Conn {
     Server(MultiplexedConnection),
     /// The library's, which knows which slot is where.
     Cluster(ClusterConnection),
@@ -25,7 +25,7 @@ pub(super) enum Conn {
 
 /// A server to be asked by itself: the only one, or a master of a cluster.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) enum Node {
+pub(in crate::store) enum Node {
     Only,
     Master { host: String, port: u16 },
 }
@@ -40,7 +40,7 @@ impl Conn {
     }
 
     /// Sends a command to a server, whichever keys it has.
-    pub(super) async fn send_to(&mut self, cmd: &Cmd, node: &Node) -> Result<Value, Fault> {
+    pub(in crate::store) async fn send_to(&mut self, cmd: &Cmd, node: &Node) -> Result<Value, Fault> {
         let route = match node {
             Node::Only => SingleNodeRoutingInfo::RandomPrimary,
             Node::Master { host, port } => {

@@ -10,11 +10,11 @@ use redis::{ErrorKind as ClientErrorKind, RedisError, ServerErrorKind};
 use crate::error::{Error, ErrorKind};
 
 /// The driver's name.
-pub(super) const DRIVER: &str = "redis";
+pub(in crate::store) const DRIVER: &str = "redis";
 
 /// Why a call failed. Small and copied, because one failed connection fails many calls.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Fault {
+pub(in crate::store) enum Fault {
     /// No connection, or it ended while an answer was awaited.
     Disconnected(std::io::ErrorKind),
     /// The connection was not there in time.
@@ -45,7 +45,7 @@ pub(super) enum Fault {
 
 /// What a server refuses with.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Refusal {
+pub(in crate::store) enum Refusal {
     /// Wrong password, or none where one is asked for.
     Login,
     /// The user may not do this.
@@ -252,7 +252,7 @@ impl From<Fault> for Error {
 }
 
 /// Makes an error about the settings.
-pub(super) fn config_fault(message: impl Into<String>) -> Error {
+pub(in crate::store) fn config_fault(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidConfig, message.into()).in_driver(DRIVER)
 }
 

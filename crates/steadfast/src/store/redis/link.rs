@@ -27,7 +27,7 @@ const SUSPECT: u32 = 2;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The link of a store to its servers.
-pub(super) struct Link {
+pub(in crate::store) struct Link {
     dialer: Dialer,
     state: Mutex<State>,
 }
@@ -44,8 +44,8 @@ struct State {
 type Dialing = watch::Receiver<Option<Result<Arc<Live>, Fault>>>;
 
 /// A connection in use.
-pub(super) struct Live {
-    pub(super) conn: Conn,
+pub(in crate::store) struct Live {
+    pub(in crate::store) conn: Conn,
     ended: Arc<AtomicBool>,
     unanswered: AtomicU32,
     subscribed: OnceCell<()>,
@@ -57,7 +57,7 @@ impl Link {
     }
 
     /// Returns the connection, and opens one if there is none.
-    pub(super) async fn live(self: &Arc<Self>) -> Result<Arc<Live>, Fault> {
+    pub(in crate::store) async fn live(self: &Arc<Self>) -> Result<Arc<Live>, Fault> {
         let mut dialing = {
             let mut state = self.lock();
             if let Some(live) = state.live.as_ref().filter(|live| !live.ended.load(Ordering::Relaxed)) {
@@ -112,7 +112,7 @@ impl Link {
     /// Sends a command to the server that has its key.
     ///
     /// What a replica refuses has not happened, so it is sent once more to whoever is the master by then.
-    pub(super) async fn send(self: &Arc<Self>, cmd: &Cmd) -> Result<Value, Fault> {
+    pub(in crate::store) async fn send(self: &Arc<Self>, cmd: &Cmd) -> Result<Value, Fault> {
         match self.send_once(cmd).await {
             Err(Fault::Refused(Refusal::ReadOnly)) => self.send_once(cmd).await,
             answer => answer,
@@ -127,7 +127,7 @@ impl Link {
     }
 
     /// Calls a script.
-    pub(super) async fn call(self: &Arc<Self>, script: &Script, cmd: &Cmd) -> Result<Value, Fault> {
+    pub(in crate::store) async fn call(self: &Arc<Self>, script: &Script, cmd: &Cmd) -> Result<Value, Fault> {
         match self.send(cmd).await {
             Err(Fault::Refused(Refusal::NoScript)) => self.send(&with_text(cmd, script)).await,
             answer => answer,
@@ -135,7 +135,7 @@ impl Link {
     }
 
     /// Learns how a call went, and replaces the connection if it is of no use.
-    pub(super) fn note(self: &Arc<Self>, live: &Arc<Live>, fault: Option<&Fault>) {
+    pub(in crate::store) fn note(self: &Arc<Self>, live: &Arc<Live>, fault: Option<&Fault>) {
         match fault {
             Some(Fault::TimedOut) => self.unanswered(live),
             // The library finds the nodes of a cluster again; if it doesn't, a new connection may.

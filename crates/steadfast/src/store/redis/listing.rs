@@ -76,8 +76,8 @@ impl RedisStore {
     /// Lists the records among the first keys that each server happens to name.
     pub(super) async fn list_some(&self, limit: NonZeroUsize) -> Result<Vec<Listed>, Fault> {
         let names = &self.shared.names;
-        let mut scan = Scan::begin(&self.shared.link, names.every_record()).await?;
-        let Some(found) = scan.next(&self.shared.link).await? else { return Ok(Vec::new()) };
+        let mut scan = Scan::begin(&self.shared.server.link, names.every_record()).await?;
+        let Some(found) = scan.next(&self.shared.server.link).await? else { return Ok(Vec::new()) };
         let keys: Vec<_> = found.iter().filter_map(|name| names.key_of(name)).take(limit.get()).collect();
         let records = self.records(&keys).await?;
         let listed = |(key, record): (&StoreKey, Result<Option<Record>, _>)| {
@@ -88,10 +88,10 @@ impl RedisStore {
 
     pub(super) async fn count_all(&self) -> Result<u64, Fault> {
         let names = &self.shared.names;
-        let mut scan = Scan::begin(&self.shared.link, names.every_record()).await?;
+        let mut scan = Scan::begin(&self.shared.server.link, names.every_record()).await?;
         let mut seen = HashSet::new();
         let mut count = 0;
-        while let Some(found) = scan.next(&self.shared.link).await? {
+        while let Some(found) = scan.next(&self.shared.server.link).await? {
             for key in found.iter().filter_map(|name| names.key_of(name)) {
                 if seen.len() == REMEMBERED || seen.insert(key) {
                     count += 1;
@@ -107,11 +107,11 @@ impl RedisStore {
         let mut turn = self.shared.sweep.lock().await;
         let mut scan = match turn.take() {
             Some(scan) => scan,
-            None => Scan::begin(&self.shared.link, self.shared.names.every_user()).await?,
+            None => Scan::begin(&self.shared.server.link, self.shared.names.every_user()).await?,
         };
         let mut looked_at = 0;
         while looked_at < limit.get() {
-            let Some(indexes) = scan.next(&self.shared.link).await? else { return Ok(()) };
+            let Some(indexes) = scan.next(&self.shared.server.link).await? else { return Ok(()) };
             looked_at += 1;
             for index in indexes {
                 let Ok(index) = str::from_utf8(&index) else { continue };
@@ -144,7 +144,7 @@ impl RedisStore {
         let mut range = cmd("ZRANGEBYLEX");
         let from = after.map_or_else(|| "-".to_owned(), |after| format!("({}", after.to_hex()));
         range.arg(index).arg(from).arg("+").arg("LIMIT").arg(0).arg(limit);
-        let entries: Vec<String> = parsed(self.shared.link.send(&range).await?)?;
+        let entries: Vec<String> = parsed(self.shared.server.link.send(&range).await?)?;
         entries.iter().map(|hex| StoreKey::from_hex(hex).ok_or(Fault::Nonsense)).collect()
     }
 
@@ -165,7 +165,7 @@ impl RedisStore {
         if !gone.is_empty() {
             let mut drop_them = cmd("ZREM");
             drop_them.arg(index).arg(gone);
-            self.shared.link.send(&drop_them).await?;
+            self.shared.server.link.send(&drop_them).await?;
         }
         Ok(found)
     }
@@ -176,7 +176,9 @@ impl RedisStore {
         for key in keys {
             get.arg(self.shared.names.record(key));
         }
-        let Value::Array(values) = self.shared.link.send(&get).await? else { return Err(Fault::Nonsense) };
+        let Value::Array(values) = self.shared.server.link.send(&get).await? else {
+            return Err(Fault::Nonsense);
+        };
         let read = |value| match value {
             Value::Nil => Ok(None),
             Value::BulkString(bytes) => layout::read(bytes.into()).map(Some),
@@ -188,9 +190,9 @@ impl RedisStore {
     /// Returns the lowest keys after a key, in their order.
     async fn lowest(&self, after: Option<&StoreKey>, limit: NonZeroUsize) -> Result<Vec<StoreKey>, Fault> {
         let names = &self.shared.names;
-        let mut scan = Scan::begin(&self.shared.link, names.every_record()).await?;
+        let mut scan = Scan::begin(&self.shared.server.link, names.every_record()).await?;
         let mut lowest = BTreeSet::new();
-        while let Some(found) = scan.next(&self.shared.link).await? {
+        while let Some(found) = scan.next(&self.shared.server.link).await? {
             let keys = found.iter().filter_map(|name| names.key_of(name));
             for key in keys.filter(|key| after.is_none_or(|after| key > after)) {
                 lowest.insert(key);

@@ -7,21 +7,22 @@
 //!
 //! The operator's page is `docs/drivers/redis.md`; why it is built like this is decision 0015.
 
-mod command;
-mod conn;
+pub(super) mod command;
+pub(super) mod conn;
 mod dial;
-mod error;
+pub(super) mod error;
 mod layout;
-mod link;
+pub(super) mod link;
 mod listing;
 mod options;
-mod scan;
-mod scripts;
+pub(super) mod scan;
+pub(super) mod scripts;
 mod sentinel;
 mod server;
-mod settle;
+pub(super) mod settle;
+pub(super) mod start;
 mod store;
-mod waits;
+pub(super) mod waits;
 
 pub use options::{RedisOptions, Servers};
 pub use store::RedisStore;

@@ -179,7 +179,7 @@ impl RedisOptions {
         RedisStore::start(self, servers).await
     }
 
-    fn check(&self, servers: &Servers) -> Result<()> {
+    pub(in crate::store) fn check(&self, servers: &Servers) -> Result<()> {
         let mut faults = Vec::new();
         match servers {
             Servers::One(host, _) if host.is_empty() => faults.push("the host is empty".to_owned()),

@@ -12,7 +12,7 @@ const BATCH: usize = 1_000;
 
 /// A walk through all keys that match a pattern. Keys come in no order, and some may come twice.
 #[derive(Debug)]
-pub(super) struct Scan {
+pub(in crate::store) struct Scan {
     pattern: String,
     /// What is left to go through, the present server last.
     nodes: Vec<Node>,
@@ -20,13 +20,13 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    pub(super) async fn begin(link: &Arc<Link>, pattern: String) -> Result<Self, Fault> {
+    pub(in crate::store) async fn begin(link: &Arc<Link>, pattern: String) -> Result<Self, Fault> {
         let nodes = link.live().await?.conn.clone().nodes().await?;
         Ok(Self { pattern, nodes, cursor: 0 })
     }
 
     /// Returns the next keys, which may be none, or `None` at the end.
-    pub(super) async fn next(&mut self, link: &Arc<Link>) -> Result<Option<Vec<Vec<u8>>>, Fault> {
+    pub(in crate::store) async fn next(&mut self, link: &Arc<Link>) -> Result<Option<Vec<Vec<u8>>>, Fault> {
         let Some(node) = self.nodes.last() else { return Ok(None) };
         let mut scan = cmd("SCAN");
         scan.arg(self.cursor).arg("MATCH").arg(&self.pattern).arg("COUNT").arg(BATCH);
@@ -43,6 +43,6 @@ impl Scan {
 }
 
 /// Reads an answer of a known form.
-pub(super) fn parsed<T: redis::FromRedisValue>(answer: Value) -> Result<T, Fault> {
+pub(in crate::store) fn parsed<T: redis::FromRedisValue>(answer: Value) -> Result<T, Fault> {
     redis::from_redis_value(answer).map_err(|_| Fault::Nonsense)
 }

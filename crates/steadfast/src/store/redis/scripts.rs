@@ -10,29 +10,29 @@
 use std::sync::LazyLock;
 
 /// What the scripts answer with when it is not a record.
-pub(super) mod answer {
-    pub(in super::super) const MISSING: i64 = 0;
-    pub(in super::super) const DONE: i64 = 1;
-    pub(in super::super) const STALE: i64 = 2;
-    pub(in super::super) const TAKEN: i64 = 3;
-    pub(in super::super) const BUSY: i64 = 4;
-    pub(in super::super) const LOST: i64 = 5;
+pub(in crate::store) mod answer {
+    pub(in crate::store) const MISSING: i64 = 0;
+    pub(in crate::store) const DONE: i64 = 1;
+    pub(in crate::store) const STALE: i64 = 2;
+    pub(in crate::store) const TAKEN: i64 = 3;
+    pub(in crate::store) const BUSY: i64 = 4;
+    pub(in crate::store) const LOST: i64 = 5;
     /// The index of the user, which is on another server, has to list the record first.
     pub(in super::super) const UNLISTED: i64 = 6;
 }
 
 /// A script: its text, and the digest that the server knows it by.
-pub(super) struct Script {
+pub(in crate::store) struct Script {
     pub(super) text: &'static str,
     digest: LazyLock<String>,
 }
 
 impl Script {
-    const fn new(text: &'static str, digest: fn() -> String) -> Self {
+    pub(in crate::store) const fn new(text: &'static str, digest: fn() -> String) -> Self {
         Self { text, digest: LazyLock::new(digest) }
     }
 
-    pub(super) fn digest(&self) -> &str {
+    pub(in crate::store) fn digest(&self) -> &str {
         &self.digest
     }
 }
@@ -40,12 +40,16 @@ impl Script {
 macro_rules! script {
     ($(#[$doc:meta])* $name:ident = $($part:expr),+) => {
         $(#[$doc])*
-        pub(super) static $name: Script = {
+        pub(super) static $name: $crate::store::redis::scripts::Script = {
             const TEXT: &str = concat!($($part),+);
-            Script::new(TEXT, || redis::Script::new(TEXT).get_hash().to_owned())
+            $crate::store::redis::scripts::Script::new(TEXT, || {
+                ::redis::Script::new(TEXT).get_hash().to_owned()
+            })
         };
     };
 }
+#[cfg(feature = "php")]
+pub(in crate::store) use script;
 
 /// `head(key)` returns the head of a record, or nothing and the answer to give: missing, or below zero for
 /// what is not a record of this format.

@@ -3,26 +3,23 @@
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
-use redis::Value;
+use redis::{ToRedisArgs as _, Value};
 
 use super::command::{Names, call, call_on_two};
-use super::conn::Node;
-use super::dial::Dialer;
-use super::error::{DRIVER, Fault, config_fault};
-use super::link::Link;
+use super::error::{DRIVER, Fault};
+use super::layout;
 use super::options::{RedisOptions, Servers};
 use super::scan::Scan;
 use super::scripts::{
-    ACQUIRE, CREATE, DELETE, LOAD, RELEASE, RENEW, REPLACE, SET_ASIDE, Script, TOUCH, UPDATE, WATCH, answer,
+    ACQUIRE, CREATE, DELETE, LOAD, RELEASE, RENEW, REPLACE, SET_ASIDE, SETTLE, Script, TOUCH, UPDATE, WATCH,
+    answer,
 };
-use super::settle::Settle;
+use super::start::Started;
 use super::waits::{Ticket, Waits};
-use super::{layout, sentinel};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::random;
 use crate::store::{
     Acquired, Coverage, Created, Deleted, Found, Lease, LeaseEnd, LeaseToken, Listed, Loaded, Predecessor,
@@ -45,9 +42,6 @@ const KEEP_ASIDE: Duration = Duration::from_secs(7 * 86_400);
 
 /// How many neighbouring slots of a cluster are taken to fail together: a 64th of all.
 const SLOTS_TOGETHER: usize = 256;
-
-/// Oldest server, for `SET … PXAT` and RESP3.
-const OLDEST: (u32, u32) = (6, 2);
 
 /// Keeps records in Redis or Valkey, for any number of machines.
 ///
@@ -75,17 +69,15 @@ pub struct RedisStore {
 }
 
 pub(super) struct Shared {
-    pub(super) link: Arc<Link>,
+    pub(super) server: Started,
     pub(super) names: Names,
     /// Whether records lie on several servers, each user's index on one of them.
     pub(super) is_cluster: bool,
-    pub(super) settle: Option<Settle>,
     /// How far the purge has come.
     pub(super) sweep: tokio::sync::Mutex<Option<Scan>>,
     waits: Arc<Waits>,
     /// Where this store is told of leases that have ended.
     channel: String,
-    evicts: AtomicBool,
 }
 
 impl RedisStore {
@@ -97,71 +89,24 @@ impl RedisStore {
     /// Opens the first connection. The settings were checked.
     pub(super) async fn start(options: RedisOptions, servers: Servers) -> Result<Self> {
         let waits = Arc::<Waits>::default();
-        let link = |response_timeout| {
-            let (options, servers, waits) = (options.clone(), servers.clone(), Arc::clone(&waits));
-            Link::new(Dialer { options, servers, response_timeout, waits })
-        };
-        let settle = (options.wait_replicas > 0).then(|| {
-            // A link of its own, because nothing is answered behind a `WAIT` until it is over.
-            let link = link(options.wait_timeout + options.response_timeout);
-            Settle::new(link, options.wait_replicas, options.wait_timeout)
-        });
         let names = Names::new(&options.prefix);
+        let is_cluster = matches!(servers, Servers::Cluster(_));
+        let probe = call(&LOAD, names.record(&StoreKey::from_bytes([0; 16])), 0);
+        let server = Started::connect(options, servers, &waits, (&LOAD, &probe), &SETTLE).await?;
         let shared = Shared {
-            link: link(options.response_timeout),
-            is_cluster: matches!(servers, Servers::Cluster(_)),
-            settle,
+            server,
+            is_cluster,
             sweep: tokio::sync::Mutex::default(),
             channel: names.channel(random::unique()),
             names,
             waits,
-            evicts: AtomicBool::new(false),
         };
-        let store = Self { shared: Arc::new(shared) };
-        store.inspect().await?;
-        if let Servers::Sentinels(sentinels, name) = servers {
-            let settle = store.shared.settle.as_ref().map(Settle::link);
-            let links = settle.into_iter().chain([&store.shared.link]).map(Arc::downgrade).collect();
-            tokio::spawn(sentinel::listen(options, sentinels, name, links));
-        }
-        Ok(store)
-    }
-
-    /// Connects, and reads what the server says about itself, if it may be asked.
-    async fn inspect(&self) -> Result<()> {
-        self.shared.link.live().await.map_err(Fault::at_start)?;
-        // A call that a session needs: a missing right is reported here, not by the first visitor.
-        let probe = call(&LOAD, self.shared.names.record(&StoreKey::from_bytes([0; 16])), 0);
-        self.call(&LOAD, &probe).await.map_err(Fault::at_start)?;
-        let mut live = self.shared.link.live().await.map_err(Fault::at_start)?.conn.clone();
-        let Ok(info) = live.send_to(&redis::cmd("INFO"), &Node::Only).await else { return Ok(()) };
-        let info = match &info {
-            Value::BulkString(text) => String::from_utf8_lossy(text),
-            Value::VerbatimString { text, .. } => text.into(),
-            _ => return Ok(()),
-        };
-        let fact = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-        let mut version =
-            fact("redis_version").unwrap_or("7.0").split('.').map(|part| part.parse().unwrap_or(0));
-        if (version.next().unwrap_or(0), version.next().unwrap_or(0)) < OLDEST {
-            return Err(config_fault("the server is too old: Redis 6.2 or later, or Valkey, is needed"));
-        }
-        let policy = fact("maxmemory_policy").unwrap_or("noeviction").trim();
-        if policy != "noeviction" {
-            self.shared.evicts.store(true, Ordering::Relaxed);
-            #[cfg(feature = "tracing")]
-            tracing::warn!(
-                driver = DRIVER,
-                policy,
-                "the server may evict sessions when its memory is full: set maxmemory-policy to noeviction"
-            );
-        }
-        Ok(())
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Calls a script.
     pub(super) async fn call(&self, script: &Script, cmd: &redis::Cmd) -> Result<Value, Fault> {
-        self.shared.link.call(script, cmd).await
+        self.shared.server.link.call(script, cmd).await
     }
 
     /// Calls a script that answers with a number.
@@ -185,7 +130,7 @@ impl RedisStore {
         let Some(user) = user else { return Ok(()) };
         let mut cmd = redis::cmd("ZADD");
         cmd.arg(self.shared.names.user(user)).arg(0).arg(key.to_hex());
-        self.shared.link.send(&cmd).await.map(drop)
+        self.shared.server.link.send(&cmd).await.map(drop)
     }
 
     /// Writes over a version, and lists the record first if its user is new and in an index elsewhere.
@@ -225,7 +170,7 @@ impl RedisStore {
         let mut cmd = redis::Cmd::with_capacity(6, 256 + record.payload.len());
         cmd.arg("SET").arg(self.shared.names.record(key)).arg(layout::Stored(record));
         cmd.arg("NX").arg("PXAT").arg(layout::drop_at(record.expires_at));
-        match self.shared.link.send(&cmd).await? {
+        match self.shared.server.link.send(&cmd).await? {
             Value::Okay => Ok(Created::Stored),
             Value::Nil => Ok(Created::IdTaken),
             _ => Err(Fault::Nonsense),
@@ -339,7 +284,7 @@ impl RedisStore {
     ///
     /// An error is left to the call that follows, after a pause, so that nobody goes round in circles.
     async fn watch(&self, key: &StoreKey) -> (Option<Duration>, bool) {
-        let told = match self.shared.link.live().await {
+        let told = match self.shared.server.link.live().await {
             Ok(live) => live.subscribe(&self.shared.channel).await.is_ok(),
             Err(_) => false,
         };
@@ -365,7 +310,7 @@ impl Store for RedisStore {
     }
 
     fn coverage(&self) -> Coverage {
-        if self.shared.evicts.load(Ordering::Relaxed) { Coverage::BestEffort } else { Coverage::Complete }
+        if self.shared.server.evicts { Coverage::BestEffort } else { Coverage::Complete }
     }
 
     /// Puts neighbouring slots of a cluster together: a node has thousands of them in a row.
@@ -377,17 +322,12 @@ impl Store for RedisStore {
     }
 
     async fn now(&self) -> Result<Timestamp> {
-        let live = self.shared.link.live().await?;
-        let answer = live.conn.clone().send_to(&redis::cmd("TIME"), &Node::Only).await;
-        self.shared.link.note(&live, answer.as_ref().err());
-        let (seconds, micros): (u64, u64) =
-            redis::from_redis_value(answer?).map_err(|_| Error::from(Fault::Nonsense))?;
-        Ok(Timestamp::from_micros(seconds * 1_000_000 + micros))
+        Ok(self.shared.server.now().await?)
     }
 
     async fn settle(&self, key: &StoreKey) -> Result<()> {
-        let Some(settle) = &self.shared.settle else { return Ok(()) };
-        Ok(settle.settle(key, self.shared.names.record(key)).await?)
+        let Some(settle) = &self.shared.server.settle else { return Ok(()) };
+        Ok(settle.settle(key, &self.shared.names.record(key).to_redis_args().concat()).await?)
     }
 
     async fn load(&self, key: &StoreKey) -> Result<Loaded> {
@@ -552,22 +492,23 @@ impl Store for RedisStore {
 impl RedisStore {
     /// Notes what an acknowledged write left under a key, for `settle`.
     fn written(&self, key: &StoreKey, version: Option<Version>) {
-        if let Some(settle) = &self.shared.settle {
-            settle.note(key, version);
+        if let Some(settle) = &self.shared.server.settle {
+            settle.note(
+                key,
+                version.map(|version| version.as_u64().to_be_bytes()).as_ref().map_or(&[], |v| &v[..]),
+            );
         }
     }
 }
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Shared { link, names, is_cluster, settle, sweep: _, waits, channel: _, evicts } = &*self.shared;
+        let Shared { server, names, is_cluster, sweep: _, waits, channel: _ } = &*self.shared;
         f.debug_struct("RedisStore")
-            .field("link", link)
+            .field("server", server)
             .field("names", names)
             .field("is_cluster", is_cluster)
-            .field("settles", &settle.is_some())
             .field("waits", waits)
-            .field("evicts", evicts)
             .finish()
     }
 }

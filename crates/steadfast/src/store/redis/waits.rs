@@ -12,7 +12,7 @@ use crate::store::by_key::ByKey;
 
 /// Who waits for which lease, through this store.
 #[derive(Default)]
-pub(super) struct Waits {
+pub(in crate::store) struct Waits {
     by_key: Mutex<ByKey<Arc<Notify>>>,
 }
 

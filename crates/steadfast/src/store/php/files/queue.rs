@@ -4,7 +4,7 @@
 //! for it here. Whoever gives up leaves the thread behind; it ends as soon as PHP lets the file go. So there is a
 //! bound on their number, and beyond it waiters poll.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -82,7 +82,7 @@ impl Queue {
         let place = Arc::new(Place::default());
         let (queue, stays, key) = (self.clone(), Arc::clone(&place), *key);
         let thread = std::thread::Builder::new().name("steadfast-flock".to_owned()).stack_size(STACK);
-        thread.spawn(move || queue.wait_for(&key, &stays, path, user)).ok()?;
+        thread.spawn(move || queue.wait_for(&key, &stays, &path, user)).ok()?;
         places.threads += 1;
         locked(&place.state).waiters += 1;
         places.by_key.insert(key, Arc::clone(&place));
@@ -102,9 +102,9 @@ impl Queue {
     }
 
     /// Waits in a thread, keeps for a while what it won, and goes.
-    fn wait_for(&self, key: &StoreKey, place: &Arc<Place>, path: PathBuf, user: u32) {
+    fn wait_for(&self, key: &StoreKey, place: &Arc<Place>, path: &Path, user: u32) {
         // An error is for the next acquire to report.
-        let won = lock::lock(&path, user).ok().flatten();
+        let won = lock::lock(path, user).ok().flatten();
         place.decide(won);
         let mut places = locked(&self.0);
         places.threads -= 1;

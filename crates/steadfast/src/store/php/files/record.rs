@@ -3,8 +3,8 @@
 //! A record is rewritten in place: first the new bytes over the old ones, then the file is cut to their length.
 //! `kill -9` in between leaves the new bytes with the end of the old ones behind them, and one in the middle of a
 //! write of several pages leaves a mixture. PHP destroys such a session when it reads it; Rust sets it aside. The
-//! order that CodeIgniter has, cut first, leaves an empty session instead, in which nobody notices the loss. PHP's
-//! own handler does as we do. A write that fails, on a full disk, puts the old bytes back.
+//! order that PHP has, cut first, leaves an empty session instead, in which nobody notices the loss. A write that
+//! fails, on a full disk, puts the old bytes back.
 
 use std::fs::{self, File, FileTimes, Metadata};
 use std::io;

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::store::StoreKey;
-use crate::store::by_key::ByKey;
+use super::StoreKey;
+use super::by_key::ByKey;
 
 /// Entries of a generation; there are two. A session needs its entry from its load to its write.
 const GENERATION: usize = 16_384;
