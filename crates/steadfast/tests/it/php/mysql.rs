@@ -5,10 +5,15 @@ use steadfast::ErrorKind;
 use steadfast::store::php::mysql;
 use steadfast::store::{Acquired, Created, LeaseEnd, Predecessor, Replaced, Store as _, Updated};
 
-use super::sql::all_cases;
 use super::sql::fixture::{Db, Form, Kind, held, lease, load, record};
+use super::sql::{all_cases, costs};
 
 all_cases!(Kind::Mysql);
+
+#[tokio::test]
+async fn a_call_costs_as_many_round_trips_as_documented() {
+    costs::each_call(Kind::Mysql).await;
+}
 
 #[tokio::test]
 async fn what_a_blob_can_t_hold_is_refused_before_anything_is_written() {

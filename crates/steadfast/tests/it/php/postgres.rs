@@ -5,11 +5,16 @@ use steadfast::store::php::postgres;
 use steadfast::store::postgres::PostgresStore;
 use steadfast::store::{Acquired, LeaseEnd, Store as _, Updated};
 
-use super::sql::all_cases;
 use super::sql::fixture::{Db, Form, Kind, held, lease, load, record};
+use super::sql::{all_cases, costs};
 use crate::servers::dsn;
 
 all_cases!(Kind::Postgres);
+
+#[tokio::test]
+async fn a_call_costs_as_many_round_trips_as_documented() {
+    costs::each_call(Kind::Postgres).await;
+}
 
 /// The ids of recorded requests, and what the server said about their locks.
 #[tokio::test]

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::store::{Replaced, StoreKey, Version};
 
 use super::engine::{Answer, Engine, Failure, Step};
-use super::locks::{exactly, unexpected};
+use super::locks::{Grip, exactly, unexpected};
 use super::names::Name;
 use super::store::SqlStore;
 use super::words::{Row, Words, digest_of};
@@ -47,9 +47,7 @@ impl<E: Engine> SqlStore<E> {
         let [before, inserted, _written, unlocked] = exactly(answers)?;
         let replaced = outcome(&before, &inserted, seen);
         match grip {
-            super::locks::Grip::Held(taken) if replaced != Replaced::Stored && unlocked.is_yes() => {
-                taken.keep()
-            }
+            Grip::Held(taken) if replaced != Replaced::Stored && unlocked.is_yes() => taken.keep(),
             grip => self.locks.give_back(grip.end(), old_name).await,
         }
         Ok(replaced)

@@ -259,10 +259,9 @@ impl<E: Engine> Store for SqlStore<E> {
 
     /// Waits in the engine's queue, with PHP's processes.
     async fn released(&self, key: &StoreKey, wait: Duration) {
-        match self.name(key) {
-            Ok(name) => self.locks.win(key, &name, wait).await,
-            // The acquire that follows says so.
-            Err(_) => {}
+        // A key without a name is left to the acquire that follows, which says so.
+        if let Ok(name) = self.name(key) {
+            self.locks.win(key, &name, wait).await;
         }
     }
 

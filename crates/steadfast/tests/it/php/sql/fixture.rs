@@ -17,10 +17,11 @@ use steadfast::store::{
     Version,
 };
 use steadfast::{Layout, Result, Timestamp};
+use steadfast_servers::Proxy;
 use tokio_postgres::{NoTls, SimpleQueryMessage};
 
 use crate::php::peer::Peer;
-use crate::servers::dsn;
+use crate::servers::{address, dsn};
 
 /// How long a session lives that nobody uses.
 pub(crate) const LIFETIME: Duration = Duration::from_secs(7_200);
@@ -126,6 +127,16 @@ impl Db {
 
     pub(crate) async fn store(&self) -> SharedStore {
         self.open(&self.shared()).await.unwrap()
+    }
+
+    /// Returns the same table, reached through a proxy.
+    pub(crate) fn through(&self, proxy: &Proxy) -> Self {
+        Self { dsn: proxy.dsn(&self.dsn), ..self.clone() }
+    }
+
+    /// Starts a proxy that leads to the server.
+    pub(crate) fn proxy(&self) -> Proxy {
+        Proxy::start(address(&self.dsn)).unwrap()
     }
 
     /// Makes an id that no other test has: locks go by the id alone, whatever the table.

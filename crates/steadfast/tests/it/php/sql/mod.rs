@@ -1,5 +1,6 @@
 //! What holds for CodeIgniter's tables on both engines: each case here is run on MySQL and on PostgreSQL.
 
+pub(crate) mod costs;
 pub(crate) mod fixture;
 pub(crate) mod locks;
 pub(crate) mod records;
