@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use steadfast::{Cidr, Concurrency, IpMatch, KeyRing, Policy, PolicyBuilder, ProxyHeader, Settings};
+use steadfast::{Cidr, Concurrency, IpMatch, KeyRing, Layout, Policy, PolicyBuilder, ProxyHeader, Settings};
 
 /// A bare server whose routes do one session operation each. A test tool: it listens on loopback only.
 #[derive(Debug, Parser)]
@@ -19,9 +19,9 @@ pub(crate) struct Options {
     #[arg(long, value_name = "DSN")]
     pub(crate) store: Option<String>,
 
-    /// Whose records are read and written
-    #[arg(long, value_name = "L", default_value = "native", value_parser = layout)]
-    pub(crate) layout: &'static str,
+    /// Whose cookies and records are read and written: native, ci4, ci3, php [default: native]
+    #[arg(long, value_name = "L", value_parser = layout)]
+    layout: Option<Layout>,
 
     /// How overlapping requests share a session [default: exclusive]
     #[arg(long, value_name = "C")]
@@ -79,7 +79,7 @@ pub(crate) struct Options {
     #[arg(long, value_name = "S", value_parser = seconds)]
     lease_max: Option<Duration>,
 
-    /// Automatic rotation destroys the old record; for compatible layouts, of which this version has none
+    /// Automatic rotation destroys the old record; for layouts that are shared with PHP
     #[arg(long)]
     regenerate_destroy: bool,
 
@@ -127,12 +127,6 @@ impl Options {
     ///
     /// Names options that this version has no use for, and whatever is wrong with the settings.
     pub(crate) fn choose(&self) -> Result<Chosen, String> {
-        if self.regenerate_destroy {
-            return Err(
-                "`--regenerate-destroy` is refused: it is for compatible layouts, and this version has none"
-                    .into(),
-            );
-        }
         let file = match &self.config {
             Some(path) => Settings::from_toml_file(path).map_err(|e| steadfast::chain(&e).to_string())?,
             None => Settings::default(),
@@ -149,6 +143,12 @@ impl Options {
 
     fn apply(&self, mut builder: PolicyBuilder) -> PolicyBuilder {
         builder = if self.secure { builder } else { builder.dangerous_insecure_cookie() };
+        if let Some(layout) = self.layout {
+            builder = builder.layout(layout);
+        }
+        if self.regenerate_destroy {
+            builder = builder.regenerate_destroy(true);
+        }
         if let Some(mode) = self.concurrency {
             builder = builder.concurrency(match mode {
                 Mode::Exclusive => Concurrency::Exclusive,
@@ -218,12 +218,10 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
-fn layout(text: &str) -> Result<&'static str, String> {
-    match text {
-        "native" => Ok("native"),
-        "ci4" | "ci3" | "php" => Err(format!("the layout `{text}` is not in this version; use `native`")),
-        _ => Err("must be `native`".into()),
-    }
+fn layout(text: &str) -> Result<Layout, String> {
+    let layouts = [Layout::Native, Layout::CodeIgniter4, Layout::CodeIgniter3, Layout::Php];
+    let named = layouts.into_iter().find(|layout| layout.as_str() == text);
+    named.ok_or_else(|| "is one of: native, ci4, ci3, php".into())
 }
 
 fn adaptor(text: &str) -> Result<&'static str, String> {
@@ -249,10 +247,10 @@ mod tests {
 
     #[test]
     fn what_this_version_can_not_do_is_refused_by_name() {
-        refused(&["--layout", "ci4"], "the layout `ci4` is not in this version");
+        refused(&["--layout", "ci5"], "is one of: native, ci4, ci3, php");
         refused(&["--adaptor", "actix"], "the adaptor `actix` is not in this version");
         refused(&["--key-ring", "/nowhere/keys"], "the key ring in /nowhere/keys: it can't be read");
-        refused(&["--regenerate-destroy"], "`--regenerate-destroy` is refused");
+
         refused(&["--listen", "0.0.0.0:80"], "loopback only");
         refused(&["--workers", "0"], "0 is not in 1..=1024");
         refused(&["--lease=-1"], "--lease");

@@ -42,7 +42,7 @@ async fn serve(options: &Options, chosen: Chosen) -> Result<(), Box<dyn Error>> 
     }
     let sessions =
         builder.connect(&chosen.store).await.map_err(|error| steadfast::chain(&error).to_string())?;
-    let app = routes::router(routes::Node { sessions: sessions.clone(), metrics, layout: options.layout });
+    let app = routes::router(routes::Node { sessions: sessions.clone(), metrics });
 
     let listener = TcpListener::bind(options.listen).await?;
     let address = listener.local_addr()?;

@@ -17,8 +17,8 @@ pub(crate) const STAGE: Stage = Stage {
     name: "browser",
     about: "Chromium walks the demo",
     needs: &[
-        Tool { program: "chromium", package: "chromium" },
-        Tool { program: "chromedriver", package: "chromium-driver" },
+        Tool::Program { program: "chromium", package: "chromium" },
+        Tool::Program { program: "chromedriver", package: "chromium-driver" },
     ],
     run,
 };

@@ -17,7 +17,7 @@ pub(crate) const STAGE: Stage =
     Stage { name: "fuzz", about: "a short run of every fuzz target", needs: &[CXX], run: smoke };
 
 /// Compiles the fuzzing engine.
-pub(crate) const CXX: Tool = Tool { program: "g++", package: "g++" };
+pub(crate) const CXX: Tool = Tool::Program { program: "g++", package: "g++" };
 
 const PACKAGE: &str = "steadfast-fuzz";
 

@@ -7,11 +7,25 @@ use steadfast_servers::find;
 
 use crate::{Result, process};
 
-/// A program and the Debian package that brings it.
+/// What a stage needs, and the Debian package that brings it.
 #[derive(Clone, Copy)]
-pub(crate) struct Tool {
-    pub(crate) program: &'static str,
-    pub(crate) package: &'static str,
+pub(crate) enum Tool {
+    Program {
+        program: &'static str,
+        package: &'static str,
+    },
+    /// An extension of PHP's, by its name in `php -m`.
+    PhpModule {
+        module: &'static str,
+        package: &'static str,
+    },
+}
+
+impl Tool {
+    const fn package(&self) -> &'static str {
+        let (Self::Program { package, .. } | Self::PhpModule { package, .. }) = self;
+        package
+    }
 }
 
 /// Lets no package start its service: tests start servers of their own, and only while they run. Debian
@@ -31,7 +45,7 @@ fi
 ///
 /// Names the packages if they can't be installed from here.
 pub(crate) fn ensure(tools: &[Tool]) -> Result<()> {
-    let missing: Vec<&str> = tools.iter().filter(|tool| !is_there(tool)).map(|tool| tool.package).collect();
+    let missing: Vec<&str> = tools.iter().filter(|tool| !is_there(tool)).map(Tool::package).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -45,7 +59,15 @@ pub(crate) fn ensure(tools: &[Tool]) -> Result<()> {
 }
 
 fn is_there(tool: &Tool) -> bool {
-    find(tool.program).is_some()
+    match tool {
+        Tool::Program { program, .. } => find(program).is_some(),
+        Tool::PhpModule { module, .. } => php_has(module),
+    }
+}
+
+fn php_has(module: &str) -> bool {
+    let Ok(output) = Command::new("php").arg("-m").output() else { return false };
+    String::from_utf8_lossy(&output.stdout).lines().any(|line| line == module)
 }
 
 /// Makes a call of `apt-get` that asks nothing.

@@ -8,14 +8,19 @@ use crate::packages::{self, Tool};
 use crate::{Result, process};
 
 /// What all of [`steadfast_servers`] needs.
-pub(crate) const TOOLS: [Tool; 7] = [
-    Tool { program: "redis-server", package: "redis-server" },
-    Tool { program: "postgres", package: "postgresql" },
-    Tool { program: "pgbouncer", package: "pgbouncer" },
-    Tool { program: "mariadbd", package: "mariadb-server" },
-    Tool { program: "memcached", package: "memcached" },
-    Tool { program: "haproxy", package: "haproxy" },
-    Tool { program: "faketime", package: "faketime" },
+pub(crate) const TOOLS: [Tool; 12] = [
+    Tool::Program { program: "redis-server", package: "redis-server" },
+    Tool::Program { program: "postgres", package: "postgresql" },
+    Tool::Program { program: "pgbouncer", package: "pgbouncer" },
+    Tool::Program { program: "mariadbd", package: "mariadb-server" },
+    Tool::Program { program: "memcached", package: "memcached" },
+    Tool::Program { program: "haproxy", package: "haproxy" },
+    Tool::Program { program: "faketime", package: "faketime" },
+    Tool::Program { program: "php", package: "php-cli" },
+    Tool::PhpModule { module: "redis", package: "php-redis" },
+    Tool::PhpModule { module: "memcached", package: "php-memcached" },
+    Tool::PhpModule { module: "mysqli", package: "php-mysql" },
+    Tool::PhpModule { module: "pgsql", package: "php-pgsql" },
 ];
 
 /// Starts one server of each kind.

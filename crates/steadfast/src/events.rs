@@ -82,6 +82,9 @@ pub enum Anomaly {
     Forged,
     /// Some of the cookies in which a session travels are missing; it was not used.
     IncompleteCookie,
+    /// A session that is shared with PHP was changed under two ids at once, a rotation being between them. It
+    /// keeps what was written under the newer one.
+    Forked,
     /// The store did not answer several times in a row, so it is not asked for a moment.
     CircuitOpened,
 }
@@ -131,6 +134,7 @@ impl Anomaly {
             Self::KeyMissing => "key_missing",
             Self::Forged => "forged",
             Self::IncompleteCookie => "incomplete_cookie",
+            Self::Forked => "forked",
             Self::CircuitOpened => "circuit_opened",
         }
     }

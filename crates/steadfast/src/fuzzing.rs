@@ -5,9 +5,13 @@ use std::net::IpAddr;
 use bytes::Bytes;
 
 use crate::client::{self, Cidr, Headers, ProxyHeader, TrustedProxies};
-use crate::codec::Value;
+#[cfg(feature = "php")]
+use crate::codec::php;
+use crate::codec::{Encoding, Value};
 use crate::cookie;
 use crate::policy::Codec;
+#[cfg(feature = "php")]
+use crate::policy::PhpFormat;
 use crate::record;
 #[cfg(feature = "sealed")]
 use crate::seal::RecordSealer;
@@ -79,13 +83,58 @@ fn ring() -> crate::KeyRing {
 /// Decodes a value.
 #[must_use]
 pub fn decode(codec: Codec, bytes: &[u8]) -> Option<Value> {
-    codec.decode(bytes).ok()
+    Encoding::from(codec).decode(bytes).ok()
 }
 
 /// Encodes a value.
 #[must_use]
 pub fn encode(codec: Codec, value: &Value) -> Option<Vec<u8>> {
-    codec.encode(value).ok()
+    Encoding::from(codec).encode(value).ok()
+}
+
+/// Splits a session of PHP into its keys and values; `None` if PHP would not decode it.
+#[cfg(feature = "php")]
+#[must_use]
+pub fn split_php(format: PhpFormat, bytes: &[u8]) -> Option<Vec<PhpPiece>> {
+    let split = php::split(format, bytes).ok()?;
+    let part = |range: &std::ops::Range<u32>| bytes[range.start as usize..range.end as usize].to_vec();
+    let pieces = split.pieces.iter();
+    Some(
+        pieces
+            .map(|piece| (part(&piece.key), part(&piece.value), piece.reading.as_deref().map(<[u8]>::to_vec)))
+            .collect(),
+    )
+}
+
+/// A key, its value as it lies there, and its value as a document of its own.
+#[cfg(feature = "php")]
+pub type PhpPiece = (Vec<u8>, Vec<u8>, Option<Vec<u8>>);
+
+/// Joins a session of PHP again from pieces of it, by number, and new values.
+#[cfg(feature = "php")]
+pub fn join_php(
+    format: PhpFormat,
+    original: &[u8],
+    entries: &[(&[u8], Result<usize, &[u8]>)],
+) -> crate::Result<Vec<u8>> {
+    let split = php::split(format, original)?;
+    let entries = entries.iter().map(|(key, content)| match content {
+        Ok(piece) => (*key, php::Content::Kept(*piece)),
+        Err(value) => (*key, php::Content::New(value)),
+    });
+    php::join(format, Some((original, &split)), entries)
+}
+
+/// Decodes a value of PHP that is a document of its own.
+#[cfg(feature = "php")]
+pub fn decode_php<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> crate::Result<T> {
+    php::from_slice(bytes)
+}
+
+/// Encodes a value for PHP.
+#[cfg(feature = "php")]
+pub fn encode_php<T: serde::Serialize + ?Sized>(value: &T) -> crate::Result<Vec<u8>> {
+    php::to_vec(value)
 }
 
 /// Returns the address of the client behind a trusted proxy in 10.0.0.0/8, by the lines of its header.
@@ -114,4 +163,11 @@ pub fn read_session_file(file: &mut [u8]) {
 #[cfg(feature = "memcached")]
 pub fn read_memcached_replies(stream: &[u8], cut: usize) {
     crate::store::memcached::read_for_fuzzing(stream, cut);
+}
+
+/// Reads the settings in a file of PHP, and returns their lines.
+#[cfg(all(feature = "config", feature = "php"))]
+#[must_use]
+pub fn read_php_source(text: &str) -> Vec<usize> {
+    crate::config::read_source_for_fuzzing(text)
 }

@@ -1,12 +1,12 @@
 //! A session beyond its request: for sockets, streams and jobs.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::lifecycle::{Access, Client, Core, Exchange, Opening, Watching};
-use crate::record::{self, Standing};
+use crate::lifecycle::{Access, Client, Core, Exchange, MAX_HOPS, Opening, Watching};
+use crate::record::Standing;
 use crate::session::{Session, SessionView};
 use crate::store::{Found, Loaded, Store as _, StoreKey};
 
@@ -18,6 +18,9 @@ const ALIVE_EVERY: Duration = Duration::from_secs(5);
 /// It knows the session by its key, not by a cookie, so it outlives rotations in time. It ends with the
 /// session: by sign-out, revocation, expiry, and by a change of privilege, which starts another one. It
 /// never brings a session back to life.
+///
+/// In a layout that is shared with PHP a rotation changes the key itself. The handle goes along if it is used
+/// within the forward window of each rotation, which [`ended`](Self::ended) does by itself.
 ///
 /// # Examples
 ///
@@ -33,14 +36,14 @@ const ALIVE_EVERY: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct SessionHandle {
     core: Arc<Core>,
-    key: StoreKey,
+    key: Arc<Mutex<StoreKey>>,
     watching: Watching,
 }
 
 impl SessionHandle {
     pub(crate) fn new(core: Arc<Core>, key: StoreKey) -> Self {
         let watching = core.watch.watch(&key);
-        Self { core, key, watching }
+        Self { core, key: Arc::new(Mutex::new(key)), watching }
     }
 
     /// Reads the session as it is now; `None` if it has ended. Does not extend it.
@@ -95,12 +98,22 @@ impl SessionHandle {
     ///
     /// Reads only.
     pub async fn alive(&self) -> Result<bool> {
-        let loaded = self.core.store.load(&self.key).await;
-        let loaded = loaded.inspect_err(|error| self.core.observer.failed(error.kind(), Some(&self.key)))?;
-        let Loaded::Found(Found { record, now }) = loaded else { return Ok(false) };
-        let header = record::decode(&record.payload)?.header;
-        let frozen = matches!(header.standing, Standing::Frozen { .. });
-        Ok(!frozen && now < record.expires_at && now < header.absolute_at)
+        for _ in 0..=MAX_HOPS {
+            let key = self.key();
+            let loaded = self.core.store.load(&key).await;
+            let loaded = loaded.inspect_err(|error| self.core.observer.failed(error.kind(), Some(&key)))?;
+            let Loaded::Found(Found { record, now }) = loaded else { return Ok(false) };
+            let header = self.core.read(&key, &record, now)?.header;
+            let frozen = matches!(header.standing, Standing::Frozen { .. });
+            if frozen || now >= record.expires_at || now >= header.absolute_at || header.was_left(now) {
+                return Ok(false);
+            }
+            match header.moved_to() {
+                None => return Ok(true),
+                Some(to) => self.go_on_at(to),
+            }
+        }
+        Ok(false)
     }
 
     /// Completes when the session has ended: at once on this node, within 5 seconds from another one. An
@@ -124,8 +137,20 @@ impl SessionHandle {
 
     async fn open(&self, access: Access) -> Result<Arc<Exchange>> {
         let exchange = Arc::new(Exchange::of_handle(Arc::clone(&self.core)));
-        exchange.open(access, Opening::<fn() -> Result<Client>>::Handle(self.key)).await?;
+        let key = self.key();
+        exchange.open(access, Opening::<fn() -> Result<Client>>::Handle(key)).await?;
+        if let Some(key) = exchange.with(|work| work.base.as_ref().map(|base| base.key)) {
+            self.go_on_at(key);
+        }
         Ok(exchange)
+    }
+
+    fn key(&self) -> StoreKey {
+        *self.key.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn go_on_at(&self, key: StoreKey) {
+        *self.key.lock().unwrap_or_else(PoisonError::into_inner) = key;
     }
 }
 

@@ -120,7 +120,7 @@
 //! | `sealed` | | [`KeyRing`]: records sealed at rest |
 //! | `cookie` | | sessions that travel in cookies; includes `sealed` |
 //! | `json` | | JSON as the encoding of values, beside MessagePack |
-//! | `config` | | `Settings` from TOML, the environment and a CodeIgniter `.env` |
+//! | `config` | | `Settings` from TOML and the environment; with `php` from the configuration of CodeIgniter and PHP |
 //! | `tracing` | yes | events as log lines |
 //! | `metrics` | | events as counters, through the `metrics` facade |
 //! | `testing` | | tools for the tests of applications |
@@ -154,6 +154,7 @@ mod client;
 mod cookie;
 mod token;
 
+mod layout;
 mod lifecycle;
 #[cfg(test)]
 mod model;
@@ -187,6 +188,7 @@ mod time;
     feature = "config",
     feature = "conformance",
     feature = "files",
+    feature = "php",
     feature = "testing"
 ))]
 mod pages;
@@ -204,15 +206,17 @@ pub use adaptor::axum;
 #[cfg(feature = "tower")]
 pub use adaptor::{CommitError, PeerAddr, SessionLayer, SessionService, session, session_view};
 pub use client::{Cidr, ProxyHeader};
+#[cfg(feature = "php")]
+pub use codec::PhpObject;
 pub use codec::Value;
 #[cfg(feature = "config")]
 pub use config::Settings;
 pub use error::{Error, ErrorKind, Result, chain};
 pub use events::{Anomaly, Event, EventKind};
 pub use handle::SessionHandle;
-#[cfg(feature = "php")]
-pub use policy::PhpFormat;
 pub use policy::{Codec, Concurrency, IpMatch, Layout, OnServerError, Policy, PolicyBuilder, SameSite};
+#[cfg(feature = "php")]
+pub use policy::{PhpFormat, PhpIds};
 pub use record::Mark;
 #[cfg(feature = "dangerous-protocol")]
 pub use rules::Rules;

@@ -10,6 +10,7 @@ pages! {
     Readme: "README.md",
     Configuration: "docs/configuration.md",
     FromCodeIgniter: "docs/from-codeigniter.md",
+    MovingFromCodeIgniter: "docs/moving-from-codeigniter.md",
     Drivers: "docs/drivers/README.md",
     MemoryDriver: "docs/drivers/memory.md",
     Guarantees: "docs/guarantees.md",

@@ -48,6 +48,12 @@ impl Timestamp {
         Duration::from_micros(self.0.saturating_sub(earlier.0))
     }
 
+    /// Returns the beginning of its second.
+    #[cfg(feature = "php")]
+    pub(crate) const fn whole_second(self) -> Self {
+        Self(self.0 - self.0 % 1_000_000)
+    }
+
     /// Returns this instant by another clock, which is ahead by so many microseconds.
     pub(crate) const fn shifted(self, ahead_by: i64) -> Self {
         Self(self.0.saturating_add_signed(ahead_by))

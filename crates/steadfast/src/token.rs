@@ -35,7 +35,7 @@ pub(crate) struct Token {
 impl Token {
     /// Makes a token for a record that does not exist yet.
     pub(crate) fn fresh() -> Self {
-        Self { key: Key(random::secret()), secret: Secret::fresh() }
+        Self { key: Key::Own(random::secret()), secret: Secret::fresh() }
     }
 
     /// Reads the value of a cookie; `None` for anything that [`encode`](Self::encode) did not write.
@@ -51,7 +51,12 @@ impl Token {
 
     /// Writes the value of the cookie.
     pub(crate) fn encode(&self) -> String {
-        URL_SAFE_NO_PAD.encode(self.to_bytes().as_slice())
+        match &self.key {
+            Key::Own(key) => URL_SAFE_NO_PAD.encode(self.bytes_with(key).as_slice()),
+            // As PHP writes it: a comma is none of a cookie's characters.
+            #[cfg(feature = "php")]
+            Key::Shared(name) => name.id().replace(',', "%2C"),
+        }
     }
 
     /// Takes `key ‖ secret`.
@@ -59,15 +64,30 @@ impl Token {
         let (mut key, mut secret) = ([0; HALF], [0; HALF]);
         key.copy_from_slice(&bytes[..HALF]);
         secret.copy_from_slice(&bytes[HALF..]);
-        Self { key: Key(key), secret: Secret(secret) }
+        Self { key: Key::Own(key), secret: Secret(secret) }
     }
 
     /// Returns `key ‖ secret`.
+    #[cfg(feature = "cookie")]
     pub(crate) fn to_bytes(&self) -> Zeroizing<[u8; TOKEN]> {
+        match &self.key {
+            Key::Own(key) => self.bytes_with(key),
+            #[cfg(feature = "php")]
+            Key::Shared(_) => unreachable!("a session that travels in cookies is not shared with PHP"),
+        }
+    }
+
+    fn bytes_with(&self, key: &[u8; HALF]) -> Zeroizing<[u8; TOKEN]> {
         let mut bytes = Zeroizing::new([0; TOKEN]);
-        bytes[..HALF].copy_from_slice(&self.key.0);
+        bytes[..HALF].copy_from_slice(key);
         bytes[HALF..].copy_from_slice(&self.secret.0);
         bytes
+    }
+
+    /// Makes the token of a layout that is shared with PHP: its id names the record and proves ownership at once.
+    #[cfg(feature = "php")]
+    pub(crate) fn shared(name: crate::store::SharedName) -> Self {
+        Self { key: Key::Shared(name), secret: Secret::SHARED }
     }
 
     /// The same record with another secret.
@@ -84,12 +104,21 @@ impl fmt::Debug for Token {
 
 /// What names a record for its whole life; only its holder knows it.
 #[derive(Clone)]
-pub(crate) struct Key([u8; HALF]);
+pub(crate) enum Key {
+    Own([u8; HALF]),
+    /// The id that PHP knows the session by, until it changes.
+    #[cfg(feature = "php")]
+    Shared(crate::store::SharedName),
+}
 
 impl Key {
     /// Returns the name of the record in the store.
     pub(crate) fn store_key(&self) -> StoreKey {
-        StoreKey::from_bytes(digest(b"steadfast.key.1", &self.0))
+        match self {
+            Self::Own(key) => StoreKey::from_bytes(digest(b"steadfast.key.1", key)),
+            #[cfg(feature = "php")]
+            Self::Shared(name) => name.key(),
+        }
     }
 
     /// Returns the secret from which the session's CSRF tokens are made.
@@ -97,13 +126,21 @@ impl Key {
     /// Made from the key, so it survives rotation, ends with a change of privilege (a new record has a
     /// new key), needs no place in the record, and can't be found in the store.
     pub(crate) fn csrf_secret(&self) -> [u8; HALF] {
-        digest(b"steadfast.csrf.1", &self.0)
+        match self {
+            Self::Own(key) => digest(b"steadfast.csrf.1", key),
+            #[cfg(feature = "php")]
+            Self::Shared(name) => digest(b"steadfast.csrf.1", name.id().as_bytes()),
+        }
     }
 }
 
 impl Drop for Key {
     fn drop(&mut self) {
-        self.0.zeroize();
+        match self {
+            Self::Own(key) => key.zeroize(),
+            #[cfg(feature = "php")]
+            Self::Shared(name) => name.zeroize(),
+        }
     }
 }
 
@@ -122,6 +159,10 @@ impl Secret {
     pub(crate) fn fresh() -> Self {
         Self(random::secret())
     }
+
+    /// Stands in the place of a secret where the id alone is one.
+    #[cfg(feature = "php")]
+    pub(crate) const SHARED: Self = Self([0; HALF]);
 
     /// Makes a secret of bytes that a test knows.
     #[cfg(test)]
@@ -261,7 +302,7 @@ mod tests {
     #[test]
     fn the_digests_stay_what_they_are() {
         let [key, old, new] = [0, 16, 32].map(|from| std::array::from_fn(|at| from + at as u8));
-        let token = Token { key: Key(key), secret: Secret(old) };
+        let token = Token { key: Key::Own(key), secret: Secret(old) };
         let new = Secret(new);
         assert_eq!(token.encode(), "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8");
         assert_eq!(token.key.store_key().to_hex(), "ff7c86654014e2dc3f3fea9f69965672");

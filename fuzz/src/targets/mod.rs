@@ -6,6 +6,7 @@ mod client_ip;
 mod codec;
 mod cookie;
 mod memcached_replies;
+mod php_source;
 mod record;
 mod sealed;
 mod session_file;
@@ -27,6 +28,7 @@ pub(crate) const TARGETS: &[Target] = &[
     Target { name: "codec", run: codec::run },
     Target { name: "cookie", run: cookie::run },
     Target { name: "memcached_replies", run: memcached_replies::run },
+    Target { name: "php_source", run: php_source::run },
     Target { name: "record", run: record::run },
     Target { name: "sealed", run: sealed::run },
     Target { name: "session_file", run: session_file::run },

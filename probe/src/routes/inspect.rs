@@ -39,7 +39,7 @@ async fn meta(State(node): State<Node>, View { session, .. }: View) -> Answer {
         "absolute_expires_at": of(|known| seconds(known.absolute_expires_at)),
         "rotated_at": of(|known| seconds(known.rotated_at)),
         "driver": node.sessions.driver(),
-        "layout": node.layout,
+        "layout": node.sessions.policy().layout().as_str(),
         "concurrency": policy.concurrency().as_str(),
         "node": policy.node(),
         "persistent": of(|known| json!(known.persistent)),

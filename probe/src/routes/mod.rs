@@ -25,7 +25,6 @@ use crate::answers::{explain_failures, ok, panicked};
 pub(crate) struct Node {
     pub(crate) sessions: Sessions,
     pub(crate) metrics: PrometheusHandle,
-    pub(crate) layout: &'static str,
 }
 
 /// Puts all routes together.

@@ -97,12 +97,11 @@ fn client(core: &Core, parts: &Parts, access: Access) -> Result<Client> {
     let agent = &agent[..agent.len().min(MAX_USER_AGENT_BYTES)];
     let writes = access > Access::View;
     Ok(Client {
-        ip,
         user_agent: if writes { String::from_utf8_lossy(agent).into_owned() } else { String::new() },
         bound_ip: policy.match_ip.zip(ip).map(|(part, ip)| ip_fingerprint(ip, part)),
         bound_agent: policy.match_user_agent.then(|| agent_fingerprint(agent)),
         background: writes && request_kind(headers) == RequestKind::Background,
-        ..Client::of_cookies(core, lines)
+        ..Client::of_cookies(core, lines, ip)
     })
 }
 

@@ -1,5 +1,7 @@
 //! Values to bytes and back: one value at a time, so that `get` decodes one key and `set` encodes one.
 
+#[cfg(feature = "php")]
+pub(crate) mod php;
 mod value;
 
 use serde::Serialize;
@@ -8,12 +10,35 @@ use serde::de::DeserializeOwned;
 use crate::error::{Error, ErrorKind, Result};
 use crate::policy::Codec;
 
+#[cfg(feature = "php")]
+pub use php::PhpObject;
 pub use value::Value;
 
 /// How deeply a value may be nested, when it is read. A stack is not the place to find the end.
 const MAX_DEPTH: usize = 64;
 
-impl Codec {
+/// How the values of a record are written: as the policy chose, or as its layout asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Encoding {
+    MessagePack,
+    #[cfg(feature = "json")]
+    Json,
+    /// As PHP does, in a session of this format.
+    #[cfg(feature = "php")]
+    Php(crate::policy::PhpFormat),
+}
+
+impl From<Codec> for Encoding {
+    fn from(codec: Codec) -> Self {
+        match codec {
+            Codec::MessagePack => Self::MessagePack,
+            #[cfg(feature = "json")]
+            Codec::Json => Self::Json,
+        }
+    }
+}
+
+impl Encoding {
     /// Encodes one value.
     pub(crate) fn encode<T: Serialize + ?Sized>(self, value: &T) -> Result<Vec<u8>> {
         match self {
@@ -21,6 +46,8 @@ impl Codec {
             Self::MessagePack => rmp_serde::to_vec_named(value).map_err(cannot_encode),
             #[cfg(feature = "json")]
             Self::Json => serde_json::to_vec(value).map_err(cannot_encode),
+            #[cfg(feature = "php")]
+            Self::Php(_) => php::to_vec(value),
         }
     }
 
@@ -35,6 +62,8 @@ impl Codec {
             // serde_json stops at 128 levels by itself.
             #[cfg(feature = "json")]
             Self::Json => serde_json::from_slice(bytes).map_err(cannot_decode),
+            #[cfg(feature = "php")]
+            Self::Php(_) => php::from_slice(bytes),
         }
     }
 
@@ -44,6 +73,8 @@ impl Codec {
             Self::MessagePack => bytes == [0xc0],
             #[cfg(feature = "json")]
             Self::Json => bytes == b"null",
+            #[cfg(feature = "php")]
+            Self::Php(_) => php::is_null(bytes),
         }
     }
 }

@@ -4,7 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+#[cfg(feature = "php")]
+use serde::de::{EnumAccess, VariantAccess};
 use serde::ser::{Serialize, Serializer};
+
+#[cfg(feature = "php")]
+use crate::codec::php::{self, PhpObject};
 
 /// A value of any type that a session can hold.
 ///
@@ -36,6 +41,9 @@ pub enum Value {
     List(Vec<Value>),
     /// Values by key.
     Map(BTreeMap<String, Value>),
+    /// An object that PHP stored.
+    #[cfg(feature = "php")]
+    Object(PhpObject),
 }
 
 /// Shows the type and the size only: values are private.
@@ -50,6 +58,8 @@ impl fmt::Debug for Value {
             Self::Bytes(bytes) => write!(f, "Bytes({} bytes)", bytes.len()),
             Self::List(items) => write!(f, "List({} items)", items.len()),
             Self::Map(entries) => write!(f, "Map({} entries)", entries.len()),
+            #[cfg(feature = "php")]
+            Self::Object(object) => object.fmt(f),
         }
     }
 }
@@ -69,12 +79,18 @@ impl Serialize for Value {
             Self::Bytes(bytes) => serializer.serialize_bytes(bytes),
             Self::List(items) => serializer.collect_seq(items),
             Self::Map(entries) => serializer.collect_map(entries),
+            #[cfg(feature = "php")]
+            Self::Object(object) => object.serialize(serializer),
         }
     }
 }
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Only PHP's codec makes something of the name: it tells objects from arrays.
+        #[cfg(feature = "php")]
+        return deserializer.deserialize_newtype_struct(php::VALUE, Any);
+        #[cfg(not(feature = "php"))]
         deserializer.deserialize_any(Any)
     }
 }
@@ -136,6 +152,17 @@ impl<'de> Visitor<'de> for Any {
         Ok(Value::Bytes(bytes))
     }
 
+    #[cfg(feature = "php")]
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+
+    #[cfg(feature = "php")]
+    fn visit_enum<A: EnumAccess<'de>>(self, object: A) -> Result<Value, A::Error> {
+        let (kind, inside) = object.variant::<php::Kind>()?;
+        inside.newtype_variant_seed(kind).map(Value::Object)
+    }
+
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
         let mut items = Vec::new();
         while let Some(item) = seq.next_element()? {
@@ -185,7 +212,7 @@ from! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::Codec;
+    use crate::codec::Encoding;
 
     #[test]
     fn every_kind_of_value_survives_message_pack() {
@@ -200,16 +227,16 @@ mod tests {
             Value::from(vec![0xff_u8, 0]),
             Value::from(map),
         ]);
-        let bytes = Codec::MessagePack.encode(&value).unwrap();
-        assert_eq!(Codec::MessagePack.decode::<Value>(&bytes).unwrap(), value);
+        let bytes = Encoding::MessagePack.encode(&value).unwrap();
+        assert_eq!(Encoding::MessagePack.decode::<Value>(&bytes).unwrap(), value);
     }
 
     #[test]
     #[cfg(feature = "json")]
     fn every_digit_of_a_number_survives_json() {
         let number = 4.444_444_444_444_444_5e33_f64;
-        let bytes = Codec::Json.encode(&number).unwrap();
-        assert_eq!(Codec::Json.decode::<f64>(&bytes).unwrap().to_bits(), number.to_bits());
+        let bytes = Encoding::Json.encode(&number).unwrap();
+        assert_eq!(Encoding::Json.decode::<f64>(&bytes).unwrap().to_bits(), number.to_bits());
     }
 
     #[test]
@@ -221,6 +248,6 @@ mod tests {
     #[test]
     fn a_value_nested_too_deeply_is_refused() {
         let deep = [vec![0x91; 10_000], vec![0xc0]].concat();
-        assert!(Codec::MessagePack.decode::<Value>(&deep).is_err());
+        assert!(Encoding::MessagePack.decode::<Value>(&deep).is_err());
     }
 }

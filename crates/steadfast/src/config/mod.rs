@@ -1,11 +1,12 @@
-//! Settings from outside the program: a TOML file, the environment, a CodeIgniter `.env`.
+//! Settings from outside the program: a TOML file, the environment, the configuration of CodeIgniter and PHP.
 //!
 //! Every source is text under a name, read by the same rules. What can't be read is kept as a fault, so
 //! that it is reported together with what the policy finds wrong.
 
-mod codeigniter;
-mod dotenv;
+#[cfg(feature = "php")]
+mod import;
 mod nearest;
+mod php;
 mod value;
 
 use std::ffi::OsString;
@@ -17,8 +18,11 @@ use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 
 use crate::client::{Cidr, ProxyHeader};
 use crate::error::{Error, ErrorKind, Result};
-use crate::policy::{Codec, Concurrency, Fault, IpMatch, OnServerError, PolicyBuilder, SameSite};
+use crate::policy::{Codec, Concurrency, Fault, IpMatch, Layout, OnServerError, PolicyBuilder, SameSite};
+#[cfg(all(feature = "fuzzing", feature = "php"))]
+pub(crate) use import::read_source_for_fuzzing;
 use nearest::nearest;
+use php::{Format, Ids, Php};
 use value::{Dsn, FromText, KeyFile, Keys, Ring, Text};
 
 /// What the name of every setting in the environment begins with.
@@ -30,7 +34,7 @@ type Given<T> = Option<Result<T, Fault>>;
 /// Lists the settings: name, type, and the method of the builder that takes it.
 macro_rules! settings {
     ($($name:ident: $type:ty => $apply:expr;)*) => {
-        /// Settings from a TOML file, the environment or a CodeIgniter `.env`, to be
+        /// Settings from a TOML file, the environment or the configuration of CodeIgniter or PHP, to be
         /// [applied](Self::apply) to a [`PolicyBuilder`].
         ///
         /// All are optional, and each has one name: the one of the builder's method; in the environment
@@ -96,6 +100,9 @@ macro_rules! settings {
                         None => builder,
                     };
                 )*
+                if let Some(Err(fault)) = &self.store {
+                    builder = builder.fault(fault.clone());
+                }
                 if self.key_ring.is_some() && self.key_ring_file.is_some() {
                     // It would not be clear which keys seal.
                     let why = "and `key_ring_file` are both set; keep one of them";
@@ -118,6 +125,7 @@ macro_rules! settings {
 }
 
 settings! {
+    layout: Layout => PolicyBuilder::layout;
     idle_timeout: Duration => PolicyBuilder::idle_timeout;
     absolute_timeout: Duration => PolicyBuilder::absolute_timeout;
     remember_idle_timeout: Duration => PolicyBuilder::remember_idle_timeout;
@@ -156,6 +164,12 @@ settings! {
     key_ring: Keys => |builder, Keys(ring)| key_ring(builder, ring);
     key_ring_file: KeyFile => |builder, KeyFile(ring)| key_ring(builder, ring);
     refuse_unsealed: bool => refuse_unsealed;
+    php_format: Format => php::format;
+    php_ids: Ids => php::ids;
+    php_user_key: Php<String> => php::user_key;
+    cookie_lifetime: Php<Option<Duration>> => php::cookie_lifetime;
+    regenerate_destroy: Php<bool> => php::regenerate_destroy;
+    dangerous_adopt_unknown_ids: Php<bool> => php::adopt_unknown_ids;
 }
 
 fn read<T: FromText>(label: &str, text: &str) -> Result<T, Fault> {
@@ -263,7 +277,7 @@ impl Settings {
         }
     }
 
-    /// Returns what a source holds and these settings can't say, above all what a CodeIgniter `.env` asks
+    /// Returns what a source holds and these settings can't say, above all what CodeIgniter and PHP were asked
     /// for, one sentence each, to be logged at start.
     #[must_use]
     pub fn remarks(&self) -> &[String] {
@@ -309,7 +323,7 @@ impl<'de> Deserialize<'de> for Settings {
 }
 
 /// Compiles the example of the page.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "php"))]
 #[doc = include_str!("../../../../docs/configuration.md")]
 struct Page;
 

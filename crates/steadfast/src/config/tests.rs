@@ -13,17 +13,17 @@ fn toml(text: &str) -> Settings {
     Settings::from_toml(text).expect("TOML")
 }
 
-fn build(settings: &Settings) -> Result<Policy> {
+pub(super) fn build(settings: &Settings) -> Result<Policy> {
     settings.apply(Policy::builder()).build()
 }
 
 #[track_caller]
-fn policy(settings: &Settings) -> Policy {
+pub(super) fn policy(settings: &Settings) -> Policy {
     build(settings).expect("settings that work")
 }
 
 #[track_caller]
-fn faults(settings: &Settings) -> Vec<String> {
+pub(super) fn faults(settings: &Settings) -> Vec<String> {
     let error = build(settings).expect_err("settings with faults");
     assert_eq!(error.kind(), ErrorKind::InvalidConfig);
     error.to_string().lines().map(str::to_owned).collect()
@@ -65,6 +65,17 @@ const CHANGED: [(&str, &str); 32] = [
     ("node", "web-1"),
 ];
 
+/// The same for those that other layouts than the native one have.
+const PHP: [(&str, &str); 7] = [
+    ("layout", "php"),
+    ("php_format", "php_serialize"),
+    ("php_ids", "40x4,22-64x6"),
+    ("php_user_key", "user_id"),
+    ("cookie_lifetime", "90m"),
+    ("regenerate_destroy", "true"),
+    ("dangerous_adopt_unknown_ids", "true"),
+];
+
 #[track_caller]
 fn check_changed(settings: &Settings) {
     assert_eq!(settings.store(), Some("memory:"));
@@ -104,7 +115,10 @@ fn check_changed(settings: &Settings) {
 #[test]
 fn every_setting_has_a_name_in_the_environment() {
     let sealing = ["key_ring", "key_ring_file", "refuse_unsealed"];
-    assert_eq!([&CHANGED.map(|(name, _)| name)[..], &sealing].concat(), Settings::NAMES);
+    let shared = PHP.map(|(name, _)| name);
+    let own = CHANGED.map(|(name, _)| name);
+    let names = [&own[..1], &shared[..1], &own[1..], &sealing, &shared[1..]].concat();
+    assert_eq!(names, Settings::NAMES);
     let names = CHANGED.map(|(name, value)| (format!("STEADFAST_{}", name.to_uppercase()), value));
     check_changed(&env(&names.each_ref().map(|(name, value)| (name.as_str(), *value))));
 }
@@ -223,11 +237,10 @@ fn somebody_else_s_name_in_the_environment_is_left_alone() {
 fn faults_of_all_sources_and_of_the_policy_come_together() {
     let settings = env(&[("STEADFAST_LEASE", "x"), ("STEADFAST_LOCKWAIT", "x")])
         .or(toml("max_keys = 0\nlock_wait = 'y'\nsome = 1"))
-        .or(Settings::from_codeigniter_env("session.matchIP = maybe"));
+        .or(toml("match_ip = 'maybe'"));
     let faults = faults(&settings);
     let names: Vec<_> = faults.iter().filter_map(|line| line.split('`').nth(1)).collect();
-    let expected =
-        ["lock_wait", "STEADFAST_LEASE", "STEADFAST_LOCKWAIT", "some", "session.matchIP", "max_keys"];
+    let expected = ["lock_wait", "STEADFAST_LEASE", "match_ip", "STEADFAST_LOCKWAIT", "some", "max_keys"];
     assert_eq!(names, expected);
 }
 
@@ -315,115 +328,47 @@ mod sealing {
     }
 }
 
-mod codeigniter {
+mod php {
     use super::*;
 
-    fn import(text: &str) -> Settings {
-        Settings::from_codeigniter_env(text)
+    fn in_environment(names: &[(&str, &str)]) -> Settings {
+        let vars = names.iter().map(|(name, value)| (format!("STEADFAST_{}", name.to_uppercase()), value));
+        Settings::from_vars(vars.map(|(name, value)| (name.into(), value.into())))
     }
 
-    #[track_caller]
-    fn check_remark(text: &str, expected: &str) {
-        let settings = import(text);
-        let found: Vec<_> = settings.remarks().iter().filter(|remark| remark.starts_with(expected)).collect();
-        assert_eq!(found.len(), 1, "{:?}", settings.remarks());
-    }
-
+    #[cfg(feature = "php")]
     #[test]
-    fn its_settings_become_ours() {
-        let settings = import(
-            "
-            # sessions
-            session.driver = 'CodeIgniter\\Session\\Handlers\\FileHandler'
-            session.cookieName = shop_session
-            session.expiration = 7200
-            session.savePath = /srv/shop/writable/session
-            session.matchIP = true
-            session.timeToUpdate = 600
-            cookie.path = /shop
-            cookie.domain = 'example.org'
-            cookie.samesite = Strict
-            database.default.password = x
-            ",
-        );
-        assert_eq!(settings.store(), Some("files:/srv/shop/writable/session"));
-        let policy = policy(&settings);
-        assert_eq!(policy.cookie.name, "shop_session");
-        assert_eq!(policy.idle_timeout, Duration::from_secs(7_200));
-        assert_eq!(policy.match_ip, Some(IpMatch::Exact));
-        assert_eq!(policy.rotate_every, Some(Duration::from_secs(600)));
-        assert_eq!(policy.cookie.path, "/shop");
-        assert_eq!(policy.cookie.domain.as_deref(), Some("example.org"));
-        assert_eq!(policy.cookie.same_site, SameSite::Strict);
-        assert!(policy.cookie.secure);
-    }
-
-    #[test]
-    fn its_special_values_keep_their_meaning() {
-        let settings = import(
-            "session.expiration = 0\nsession.timeToUpdate = 0\nsession.matchIP = false\n\
-             cookie.domain = ''\ncookie.samesite = ''\ncookie.secure = false",
-        );
-        let policy = policy(&settings);
-        assert_eq!(policy.idle_timeout, Policy::default().idle_timeout);
-        assert_eq!(policy.rotate_every, None);
-        assert_eq!((policy.match_ip, policy.cookie.domain), (None, None));
-        assert_eq!(policy.cookie.same_site, SameSite::Lax);
-        assert!(!policy.cookie.secure);
-        assert_eq!(policy.cookie.name, "session");
-    }
-
-    #[test]
-    fn its_other_spellings_are_read() {
-        for name in ["session.timeToUpdate", "session_timeToUpdate", "app.sessionTimeToUpdate"] {
-            let policy = policy(&import(&format!("{name} = 77")));
-            assert_eq!(policy.rotate_every, Some(Duration::from_secs(77)));
+    fn its_settings_are_read() {
+        let lines = PHP.map(|(name, value)| format!("{name} = \"{value}\"\n"));
+        for settings in [in_environment(&PHP), toml(&lines.concat())] {
+            let policy = policy(&settings);
+            assert_eq!(policy.layout(), Layout::Php);
+            assert_eq!(policy.php.format, crate::PhpFormat::PhpSerialize);
+            assert_eq!(policy.php.ids.to_string(), "40x4,22-64x6");
+            assert_eq!(policy.php.user_key, "user_id");
+            assert_eq!(policy.php.cookie_lifetime, Some(Duration::from_secs(5_400)));
+            assert!(policy.php.regenerate_destroy && policy.php.adopt_unknown_ids);
         }
-        assert!(policy(&import("app.sessionMatchIP = true\napp.cookieSameSite = None")).match_ip.is_some());
+        for layout in ["native", "ci4", "ci3", "php"] {
+            assert_eq!(policy(&in_environment(&[("layout", layout)])).layout().as_str(), layout);
+        }
     }
 
+    #[cfg(feature = "php")]
     #[test]
-    fn what_has_no_counterpart_is_remarked_by_name() {
-        check_remark("session.regenerateDestroy = true", "`session.regenerateDestroy` is not needed");
-        check_remark("session.DBGroup = tests", "`session.DBGroup` is not taken over");
-        check_remark("session.lockMaxRetries = 3", "`session.lockMaxRetries` is not taken over");
-        check_remark("session.expiration = 60", "`session.expiration` is taken as `idle_timeout`");
-        check_remark("session.expiration = 0", "`session.expiration` is 0");
-        check_remark("cookie.secure = false", "`cookie.secure` is false");
-        check_remark("session.cookiename = x", "`session.cookiename` is no setting");
-        check_remark("app.proxyIPs = x", "`app.proxyIPs` is not taken over");
-        check_remark("session.driver = redis\nsession.savePath = tcp://h:1", "`session.driver` is not taken");
-        check_remark("session.driver = files", "`session.savePath` is not set");
+    fn what_can_t_be_read_of_them_is_named_with_what_it_must_be() {
+        check_fault("layout", "ci2", "must be `native` or `ci4` or `ci3` or `php`");
+        check_fault("php_format", "igbinary", "must be `php` or `php_serialize` or `php_binary`");
+        check_fault("php_ids", "32", "is refused: `32` is no shape of ids: write it as 32x4 or 22-64x6");
+        check_fault("cookie_lifetime", "browser", "is no length of time: write it as 30m, 1h30m, 250ms or");
     }
 
+    #[cfg(not(feature = "php"))]
     #[test]
-    fn what_means_the_same_needs_no_remark() {
-        let text = "cookie.prefix = x\ncookie.httponly = false\ncookie.raw = true\ncookie.expires = 9\na = b";
-        assert_eq!(import(text).remarks(), [""; 0]);
-    }
-
-    #[test]
-    fn its_store_is_taken_only_from_files() {
-        let store = |text| import(text).store().map(str::to_owned);
-        assert_eq!(store("session.savePath = /s"), Some("files:/s".into()));
-        assert_eq!(store("session.driver = RedisHandler\nsession.savePath = tcp://h:6379?auth=x"), None);
-        assert_eq!(store("session.savePath = ''"), None);
-    }
-
-    #[test]
-    fn faults_carry_its_names() {
-        let settings = import(
-            "session.expiration = soon\nsession.matchIP = maybe\nsession_matchIP = true\n\
-             session.savePath = ${root}/s\ncookie.samesite = some",
-        );
-        let faults = faults(&settings);
-        let expected = [
-            "`session.expiration` (soon) is no length of time: write it as 30m, 1h30m, 250ms or in seconds",
-            "`cookie.samesite` (some) must be `lax` or `strict` or `none`",
-            "`session.matchIP` (maybe) must be `true` or `false`",
-            "`session_matchIP` is set twice; remove one",
-            "`session.savePath` refers to another variable; write its value here",
-        ];
-        assert_eq!(faults, expected);
+    fn without_the_feature_it_is_named() {
+        for (name, value) in PHP {
+            check_fault(name, value, "needs the feature `php`");
+        }
+        assert_eq!(policy(&in_environment(&[("layout", "native")])).layout(), Layout::Native);
     }
 }

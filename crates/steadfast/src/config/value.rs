@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde::de::{Deserialize, Deserializer, Error, SeqAccess, Visitor};
 
 use crate::client::{Cidr, ProxyHeader};
-use crate::policy::{Codec, Concurrency, IpMatch, OnServerError, SameSite, parse_duration};
+use crate::policy::{Codec, Concurrency, IpMatch, Layout, OnServerError, SameSite, parse_duration};
 
 /// Reads a value, or says what it must be.
 pub(super) trait FromText: Sized {
@@ -134,6 +134,24 @@ impl FromText for Codec {
     }
 }
 
+impl FromText for Layout {
+    fn from_text(text: &str) -> Result<Self, String> {
+        if cfg!(not(feature = "php")) && ["ci4", "ci3", "php"].contains(&text) {
+            return Err("needs the feature `php`".into());
+        }
+        let words = [
+            Self::Native,
+            #[cfg(feature = "php")]
+            Self::CodeIgniter4,
+            #[cfg(feature = "php")]
+            Self::CodeIgniter3,
+            #[cfg(feature = "php")]
+            Self::Php,
+        ];
+        word(text, &words.map(|layout| (layout.as_str(), layout)))
+    }
+}
+
 impl FromText for OnServerError {
     fn from_text(text: &str) -> Result<Self, String> {
         word(text, &[("commit", Self::Commit), ("discard", Self::Discard)])
@@ -189,7 +207,7 @@ impl FromText for Vec<Cidr> {
 }
 
 /// Finds the value of a word, in any case of letters.
-fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
+pub(super) fn word<T: Copy>(text: &str, words: &[(&str, T)]) -> Result<T, String> {
     if let Some((_, value)) = words.iter().find(|(word, _)| word.eq_ignore_ascii_case(text)) {
         return Ok(*value);
     }

@@ -99,7 +99,11 @@ impl Exchange {
         let mut in_line = None;
         for _ in 0..TRIES {
             let began = Instant::now();
-            match self.send(&prepared.op).await? {
+            if let Some(copy) = &prepared.copy {
+                // First, because the session that is left could be ended again, and its copy could not.
+                let _ = self.core.end_record(copy).await?;
+            }
+            match self.send_or_conflict(&prepared.op).await? {
                 Sent::Done => {
                     self.settle(*prepared, began);
                     return Ok(());
@@ -111,6 +115,8 @@ impl Exchange {
                     self.with(|work| work.base = None);
                 }
                 Sent::Gone => return Err(missing()),
+                #[cfg(feature = "php")]
+                Sent::Conflict if self.core.php.is_some() => Box::pin(self.rebase_under_lock()).await?,
                 Sent::Conflict => {
                     if in_line.is_none() {
                         in_line = Box::pin(self.get_in_line()).await;
@@ -121,6 +127,14 @@ impl Exchange {
             *prepared = self.with(|work| work.prepare(&self.core))?;
         }
         Err(Error::new(ErrorKind::Busy, "too many requests changed the session at once; try again"))
+    }
+
+    /// Sends a commit. Where PHP holds the session, its lock has to be waited for: that is a conflict, too.
+    async fn send_or_conflict(&self, op: &Op) -> Result<Sent> {
+        match self.send(op).await {
+            Err(error) if error.kind() == ErrorKind::Busy && self.core.php.is_some() => Ok(Sent::Conflict),
+            sent => sent,
+        }
     }
 
     async fn send(&self, op: &Op) -> Result<Sent> {
@@ -205,7 +219,7 @@ impl Exchange {
 
     /// Notes what was stored, passes the turn on, and leaves the rest to be done off the path.
     fn settle(self: &Arc<Self>, prepared: Prepared, began: Instant) {
-        let Prepared { op, cookie, kind, now } = prepared;
+        let Prepared { op, copy: _, cookie, kind, now } = prepared;
         let turn = self.committed(cookie);
         match op {
             Op::Nothing => self.settle_read(turn, now),
@@ -218,12 +232,17 @@ impl Exchange {
                 let (key, now) = (new.key, new.written.header.seen_at);
                 let before = self.with(|work| work.go_on_from(new, &self.core));
                 pass_on(turn);
-                if kind == StoreOp::DeleteAndCreate {
-                    self.core.ended(EventKind::Ended, &old);
-                    self.core.observer.tell(EventKind::Created, &key);
-                } else {
-                    self.core.ended(EventKind::Renewed, &old);
+                match kind {
+                    StoreOp::DeleteAndCreate => {
+                        self.core.ended(EventKind::Ended, &old);
+                        self.core.observer.tell(EventKind::Created, &key);
+                    }
+                    // The session lives on under another id, as PHP's do.
+                    StoreOp::Update(_) => self.core.observer.tell(EventKind::Rotated, &key),
+                    _ => self.core.ended(EventKind::Renewed, &old),
                 }
+                #[cfg(feature = "php")]
+                self.core.settle_origin_later(&key, self.with(|work| work.origin_until()));
                 self.settle_before(before, now);
             }
             Op::End { key, .. } => {
@@ -375,7 +394,7 @@ impl Work {
         }
     }
 
-    fn rebase(&mut self, again: Again, core: &Core) -> Result<()> {
+    pub(super) fn rebase(&mut self, again: Again, core: &Core) -> Result<()> {
         let now = self.now(core);
         let Again { base, codec, values } = again;
         if self.state.fate != Fate::End && !self.fits(&base.header, core.policy.rules) {

@@ -46,19 +46,26 @@ pub(crate) struct Client {
     pub(crate) bound_agent: Option<[u8; 8]>,
     /// The request was made by a script or ahead of time: flash values do not age by it.
     pub(crate) background: bool,
+    /// The id that a new session is to have, because it came with the request. As CodeIgniter 4 does it, if the
+    /// policy says so: whoever plants an id in a browser knows the session then.
+    pub(crate) adopted: Option<Token>,
     /// The session opens wherever it is bound to: a test looks at it.
     pub(crate) any_device: bool,
 }
 
 impl Client {
     /// Finds the session's cookies among the lines of a request's `Cookie` headers.
-    pub(crate) fn of_cookies<'a>(core: &Core, lines: impl Iterator<Item = &'a [u8]>) -> Self {
+    pub(crate) fn of_cookies<'a>(
+        core: &Core,
+        lines: impl Iterator<Item = &'a [u8]>,
+        ip: Option<IpAddr>,
+    ) -> Self {
         if let Some(carrier) = &core.carrier {
-            return Self { crumbs: carrier.collect(lines), ..Self::default() };
+            return Self { crumbs: carrier.collect(lines), ip, ..Self::default() };
         }
         let found = candidates(lines, core.cookies.name());
-        let tokens = found.iter().filter_map(Token::parse).collect();
-        Self { tokens, too_many: found.overflow(), ..Self::default() }
+        let tokens = found.iter().filter_map(|value| core.token(value, ip)).collect();
+        Self { tokens, too_many: found.overflow(), ip, ..Self::default() }
     }
 }
 
@@ -129,6 +136,16 @@ impl Base {
     /// Returns when the session ends if it is not used any more.
     pub(crate) fn expires_at(&self) -> Timestamp {
         self.found.record.expires_at
+    }
+
+    /// Returns the secret of the session's CSRF tokens.
+    pub(super) fn csrf_secret(&self) -> Option<[u8; 16]> {
+        let of_key = self.token.as_ref().map(|token| token.key.csrf_secret());
+        #[cfg(feature = "php")]
+        if let Some(kept) = self.header.php.as_ref().and_then(|side| side.csrf) {
+            return Some(kept);
+        }
+        of_key
     }
 
     /// Returns the record's bytes as they were read.
@@ -269,7 +286,7 @@ impl Work {
     /// Returns what tells the present time by the store's clock.
     pub(crate) fn clock<'a>(&self, core: &'a Core) -> impl Fn() -> Timestamp + use<'a> {
         let skew = self.skew;
-        move || core.clock.now().shifted(skew)
+        move || core.tick(core.clock.now().shifted(skew))
     }
 
     pub(super) fn is_committed(&self) -> bool {
@@ -279,14 +296,17 @@ impl Work {
     /// Returns the secret of CSRF tokens of the session that the browser knows after this response.
     pub(crate) fn csrf_secret(&self) -> Option<[u8; 16]> {
         let goes_on = matches!(self.state.fate, Fate::Keep | Fate::Rotate) || self.is_committed();
-        let base = self.base.as_ref().filter(|_| goes_on).and_then(|base| base.token.as_ref());
-        base.or(self.reserved.as_ref()).map(|token| token.key.csrf_secret())
+        match self.base.as_ref().filter(|base| goes_on && base.token.is_some()) {
+            Some(base) => base.csrf_secret(),
+            None => self.reserved.as_ref().map(|token| token.key.csrf_secret()),
+        }
     }
 
     /// Settles the key of the record that the commit will make, and that it will make one.
-    pub(crate) fn reserve(&mut self) -> Result<&Key> {
+    pub(crate) fn reserve(&mut self, core: &Core) -> Result<&Key> {
         self.state.create()?;
-        Ok(&self.reserved.get_or_insert_with(Token::fresh).key)
+        let ip = self.client.ip;
+        Ok(&self.reserved.get_or_insert_with(|| core.fresh_token(ip)).key)
     }
 
     /// Returns the header of the session as it will be, if there is one.

@@ -7,6 +7,9 @@ mod carried;
 mod commit;
 mod desk;
 mod exchange;
+mod form;
+#[cfg(feature = "php")]
+mod moved;
 mod off_path;
 mod open;
 mod prepare;
@@ -21,6 +24,7 @@ use crate::carrier::Carrier;
 use crate::cookie::CookieWriter;
 use crate::error::Result;
 use crate::events::{EventKind, Observer};
+use crate::layout::PhpLayout;
 use crate::policy::Policy;
 use crate::record::Header;
 use crate::store::{LeaseToken, SharedStore, Store as _, StoreKey};
@@ -38,6 +42,10 @@ pub(crate) use watch::Watching;
 /// A lease is renewed when a third of it has passed, so that one late renewal does not lose it.
 const RENEWALS_PER_LEASE: u32 = 3;
 
+/// How many changes of id in a row are followed in a layout that is shared with PHP: more than can be good at
+/// a time.
+pub(crate) const MAX_HOPS: usize = 3;
+
 /// What all requests share.
 pub(crate) struct Core {
     pub(crate) policy: Policy,
@@ -47,6 +55,8 @@ pub(crate) struct Core {
     pub(crate) cookies: CookieWriter,
     /// Set where sessions travel in cookies. There is no store then.
     pub(crate) carrier: Option<Carrier>,
+    /// Set where the layout is shared with PHP.
+    pub(crate) php: Option<PhpLayout>,
     pub(crate) off_path: OffPath,
     pub(crate) watch: Watch,
     skew: Skew,
@@ -68,7 +78,8 @@ impl Core {
         });
         let cookies = CookieWriter::new(&policy.cookie);
         let (watch, skew) = (Watch::default(), Skew::default());
-        Arc::new(Self { policy, store, clock, observer, cookies, carrier, off_path, watch, skew, desk })
+        let php = PhpLayout::new(&policy);
+        Arc::new(Self { policy, store, clock, observer, cookies, carrier, php, off_path, watch, skew, desk })
     }
 
     /// Renews the leases of requests that take long, for as long as somebody uses the core.
@@ -111,16 +122,15 @@ impl Core {
 
     /// Returns the deadline that the store is given for a session used at `now`.
     ///
-    /// A sixtieth of the idle time is added, because a use within that time of the last one is not
-    /// written down: nobody ends early.
+    /// A use within [`unwritten`](Self::unwritten) of the last one is not written down, so that time is added:
+    /// nobody ends early.
     pub(crate) fn deadline(&self, header: &Header, now: Timestamp) -> Timestamp {
-        let slack = header.idle / crate::policy::TOUCH_FRACTION;
-        (now + header.idle + slack).min(header.absolute_at)
+        (now + header.idle + self.slack(header)).min(header.absolute_at)
     }
 
     /// Returns when a session was last used, as far as it was written down.
     pub(crate) fn last_active(&self, header: &Header, expires_at: Timestamp) -> Timestamp {
-        let slack = header.idle / crate::policy::TOUCH_FRACTION;
+        let slack = self.slack(header);
         if expires_at >= header.absolute_at {
             return header.seen_at;
         }

@@ -6,11 +6,12 @@ use tokio::time::Instant;
 
 use super::desk::Turn;
 use super::exchange::{Access, Base, Client, Exchange, Opening, Outcome, Tokens, Work};
+use crate::codec::Encoding;
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Anomaly, EventKind};
 use crate::plan::{self, Admission, Opened, Rotation};
-use crate::policy::{Codec, Concurrency};
-use crate::record::{self, Contents, Header, Standing, Values};
+use crate::policy::Concurrency;
+use crate::record::{Contents, Header, Standing, Values};
 use crate::session::{State, Step};
 use crate::store::{Acquired, Found, Lease, LeaseToken, Loaded, Store as _, StoreKey};
 use crate::time::Timestamp;
@@ -21,12 +22,14 @@ const OTHERS_FIRST: Duration = Duration::from_millis(10);
 
 /// A record that a request was let into.
 pub(super) struct Entered {
-    base: Base,
+    pub(super) base: Base,
     /// When the store was asked for it, by the node's clock.
     asked: Timestamp,
-    codec: Codec,
-    values: Values,
-    turn: Option<Turn>,
+    codec: Encoding,
+    pub(super) values: Values,
+    pub(super) turn: Option<Turn>,
+    /// Values came from elsewhere, so there is something to store.
+    pub(super) carried: bool,
 }
 
 impl Exchange {
@@ -41,7 +44,7 @@ impl Exchange {
             Opening::Handle(key) => (Client { background: true, ..Client::default() }, Some(key)),
         };
         let entered = match key {
-            Some(key) => self.enter(access, key, None, &client).await?,
+            Some(key) => self.go_in(access, key, None, &client).await?,
             None => self.find(access, &mut client).await?,
         };
         let mut work = self.work(access, client, entered);
@@ -74,14 +77,17 @@ impl Exchange {
     }
 
     fn work(&self, access: Access, client: Client, entered: Option<Box<Entered>>) -> Box<Work> {
-        let (base, skew, codec, values, turn) = match entered.map(|entered| *entered) {
-            Some(Entered { base, asked, codec, values, turn }) => {
+        let (base, skew, codec, values, turn, carried) = match entered.map(|entered| *entered) {
+            Some(Entered { base, asked, codec, values, turn, carried }) => {
                 let skew = self.core.note_skew(base.found.now, asked);
-                (Some(base), skew, codec, values, turn)
+                (Some(base), skew, codec, values, turn, carried)
             }
-            None => (None, self.core.skew(), self.core.policy.codec, Values::default(), None),
+            None => (None, self.core.skew(), self.core.encoding(), Values::default(), None, false),
         };
-        let state = State::new(codec, values, self.core.policy.limits(), access == Access::Merge);
+        let mut state = State::new(codec, values, self.core.policy.limits(), access == Access::Merge);
+        if carried {
+            state.note_carried();
+        }
         let outcome = Outcome::Pending;
         Box::new(Work { access, client, base, state, turn, skew, outcome, reserved: None })
     }
@@ -104,7 +110,28 @@ impl Exchange {
             },
         };
         let key = token.key.store_key();
-        self.enter(access, key, Some(token), client).await
+        let adoptable = self.core.adopts_ids().then(|| token.clone());
+        let entered = self.go_in(access, key, Some(token), client).await?;
+        client.adopted = adoptable.filter(|_| entered.is_none());
+        Ok(entered)
+    }
+
+    /// Lets a request into the session that a key leads to, or led to.
+    async fn go_in(
+        &self,
+        access: Access,
+        key: StoreKey,
+        token: Option<Token>,
+        client: &Client,
+    ) -> Result<Option<Box<Entered>>> {
+        let entered = self.enter(access, key, token, client).await?;
+        #[cfg(feature = "php")]
+        if self.core.php.is_some() {
+            let entered = Box::pin(self.follow(access, entered, client)).await?;
+            self.settle_origin_if_over(access, entered.as_deref());
+            return Ok(entered);
+        }
+        Ok(entered)
     }
 
     /// Tries several cookies, without a lease. If two of them open a session, none is used.
@@ -123,7 +150,7 @@ impl Exchange {
         Ok(opens.pop())
     }
 
-    async fn enter(
+    pub(super) async fn enter(
         &self,
         access: Access,
         key: StoreKey,
@@ -138,7 +165,7 @@ impl Exchange {
     }
 
     /// Reads the record and lets the request in or not.
-    async fn look(
+    pub(super) async fn look(
         &self,
         key: StoreKey,
         token: Option<Token>,
@@ -154,7 +181,7 @@ impl Exchange {
     }
 
     /// Takes the session's turn on this node and its lease in the store, then lets the request in.
-    async fn take_turn(
+    pub(super) async fn take_turn(
         &self,
         key: StoreKey,
         token: Option<Token>,
@@ -278,18 +305,22 @@ impl Exchange {
         if found.record.payload.len() > self.core.policy.max_record_bytes {
             return Err(too_large());
         }
-        let Contents { codec, header, mut values } = record::decode(&found.record.payload)?;
+        let Contents { codec, header, mut values } = self.core.read(&key, &found.record, found.now)?;
         if found.now >= found.record.expires_at || found.now >= header.absolute_at {
             self.core.observer.tell(EventKind::Expired, &key);
+            return Ok(None);
+        }
+        if header.was_left(found.now) {
+            self.core.observer.alarm(Anomaly::StaleSecret, Some(&key));
             return Ok(None);
         }
         let opened = self.admit(&key, token.as_ref(), &header, found.now, client);
         let Some(opened) = opened else { return Ok(None) };
         self.core.observer.tell(EventKind::Loaded, &key);
         // Temp values that are over are stored no more, from the next write on.
-        values.retain(|mark| mark.lasts(|| found.now));
+        values.retain(|mark| mark.lasts(|| self.core.tick(found.now)));
         let base = Base { token, key, found, header, opened };
-        Ok(Some(Box::new(Entered { base, asked, codec, values, turn: None })))
+        Ok(Some(Box::new(Entered { base, asked, codec, values, turn: None, carried: false })))
     }
 
     fn admit(
@@ -324,7 +355,9 @@ impl Exchange {
         }
         let rotation = match token {
             None => Rotation::Barred,
-            Some(_) => plan::rotation(header, admission, now, policy.rotate_every, policy.rules),
+            // What PHP may still write into is left alone until it can't any more.
+            Some(_) if header.has_origin(now) => Rotation::Barred,
+            Some(_) => plan::rotation(header, admission, now, self.core.rotate_every(), policy.rules),
         };
         Some(Opened::Live { admission, rotation })
     }
@@ -392,6 +425,15 @@ impl Exchange {
     }
 }
 
+#[cfg(feature = "php")]
+impl Entered {
+    /// Takes the record apart, for what goes on from it.
+    pub(super) fn into_again(self: Box<Self>) -> (Again, Option<Turn>) {
+        let Self { base, codec, values, turn, .. } = *self;
+        (Again { base, codec, values }, turn)
+    }
+}
+
 /// A lease of which it is not known whether the store has given it.
 struct Unsure<'a> {
     turn: Option<&'a Turn>,
@@ -413,7 +455,7 @@ fn too_large() -> Error {
 /// A record that was read again.
 pub(super) struct Again {
     pub(super) base: Base,
-    pub(super) codec: Codec,
+    pub(super) codec: Encoding,
     pub(super) values: Values,
 }
 

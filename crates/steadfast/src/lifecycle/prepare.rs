@@ -7,7 +7,7 @@ use super::exchange::{Access, Base, SendCookie, Work, superseded};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{self, Admission, CookieOp, Done, Fate, Identity, Opened, Plan, Rotation, StoreOp};
 use crate::random;
-use crate::record::{self, Device, Header, Standing};
+use crate::record::{Device, Header, Standing};
 use crate::rules::Rules;
 use crate::session::UserChange;
 use crate::store::{Record, StoreKey, UserKey, Version};
@@ -17,6 +17,8 @@ use crate::token::{self, Secret, Token};
 /// A commit, ready to be sent to the store.
 pub(crate) struct Prepared {
     pub(super) op: Op,
+    /// The copy that a change of id left to PHP, if the session ends and the copy is to end with it.
+    pub(super) copy: Option<StoreKey>,
     pub(super) cookie: Option<SendCookie>,
     pub(super) kind: StoreOp,
     /// When it was made.
@@ -74,7 +76,9 @@ impl Work {
             None => self.cookie(core, cookie, self.header_after(&op), token, now)?,
             Some(carrier) => self.carry(core, carrier, &op, now)?,
         };
-        Ok(Prepared { op, cookie, kind, now })
+        let ends = matches!(kind, StoreOp::Delete | StoreOp::DeleteAndCreate);
+        let copy = self.base.as_ref().filter(|_| ends).and_then(|base| base.header.origin_key());
+        Ok(Prepared { op, copy, cookie, kind, now })
     }
 
     /// How the session was opened, for the plan: who only reads never rotates, nor what travels whole.
@@ -99,6 +103,10 @@ impl Work {
                 let token = new.token.clone();
                 (Op::Create { new }, Some(token))
             }
+            #[cfg(feature = "php")]
+            StoreOp::Update(Identity { rotate: true, .. }) if core.php.is_some() => {
+                self.move_on(core, base_of(), now)?
+            }
             StoreOp::Update(identity) => {
                 let base = base_of();
                 let (written, token) = self.update(core, base, identity, now)?;
@@ -109,7 +117,7 @@ impl Work {
                 let base = base_of();
                 let carried = (kind != StoreOp::DeleteAndCreate).then_some(base);
                 let new = self.fresh(core, carried, now)?;
-                let frozen = carried.map(|base| frozen(base, new.key)).transpose()?;
+                let frozen = carried.map(|base| frozen(core, base, new.key, now)).transpose()?;
                 let token = new.token.clone();
                 let seen = base.found.record.version;
                 (Op::Replace { old: base.key, seen, frozen, new }, Some(token))
@@ -133,7 +141,9 @@ impl Work {
 
     /// Makes the record of a session that starts now, or that goes on from another under a new key.
     fn fresh(&self, core: &Core, from: Option<&Base>, now: Timestamp) -> Result<Fresh> {
-        let token = self.reserved.clone().unwrap_or_else(Token::fresh);
+        let adopted = self.client.adopted.as_ref().filter(|_| from.is_none() && self.base.is_none());
+        let token = self.reserved.as_ref().or(adopted).cloned();
+        let token = token.unwrap_or_else(|| core.fresh_token(self.client.ip));
         let mut header = fresh_header(core, self, now, &token.secret);
         if let Some(Base { header: old, key, .. }) = from {
             if self.state.user == UserChange::Keep {
@@ -146,8 +156,12 @@ impl Work {
             (header.idle, header.persistent) = (old.idle, old.persistent);
             (header.bound_ip, header.bound_agent) = (old.bound_ip, old.bound_agent);
             header.flash_at = old.flash_at;
-            // What travels in a cookie leaves no record behind.
-            if core.carrier.is_none() {
+            #[cfg(feature = "php")]
+            if let Some(side) = &old.php {
+                header.php = Some(Box::new(side.moved(closed_origin(core, *key, now))));
+            }
+            // What travels in a cookie leaves no record behind, and what is shared with PHP names it itself.
+            if core.carrier.is_none() && core.php.is_none() {
                 let window_ends = now + core.policy.forward_window;
                 header.standing = Standing::Undelivered { origin: *key, window_ends };
             }
@@ -181,7 +195,7 @@ impl Work {
     }
 
     /// Applies what the handler changed beside the values.
-    fn settle(&self, core: &Core, header: &mut Header, now: Timestamp) {
+    pub(super) fn settle(&self, core: &Core, header: &mut Header, now: Timestamp) {
         if self.state.changes_data() {
             header.data_tag = random::unique();
         }
@@ -203,14 +217,15 @@ impl Work {
         }
     }
 
-    fn write(&self, core: &Core, header: Header, now: Timestamp) -> Result<Written> {
-        let payload = record::encode(self.state.codec, &header, &self.state.values);
+    pub(super) fn write(&self, core: &Core, header: Header, now: Timestamp) -> Result<Written> {
+        let payload = core.write(self.state.codec, &header, &self.state.values)?;
         check_size(core, &payload)?;
         // A write that is not a use leaves the deadline where it is.
         let kept = self.base.as_ref().filter(|_| !self.state.extend).map(|base| base.found.record.expires_at);
         let expires_at = kept.unwrap_or_else(|| core.deadline(&header, now));
         let user = self.user_key(&header);
-        Ok(Written { record: Record { payload, version: Version::fresh(), expires_at, user }, header })
+        let version = core.version(&payload);
+        Ok(Written { record: Record { payload, version, expires_at, user }, header })
     }
 
     /// Returns the user in whose index the record is listed: a digest, taken over if the record had it.
@@ -243,12 +258,14 @@ impl Work {
                 if core.policy.rules.drop_late_cookies && until.is_some_and(|until| now > until) {
                     return Ok(None);
                 }
-                (self.successor(header)?, until)
+                // In a layout that is shared with PHP the session was found under the id that follows.
+                let found = || self.base.as_ref().and_then(|base| base.token.clone());
+                (if core.php.is_some() { found() } else { self.successor(header)? }, until)
             }
             (CookieOp::Issue | CookieOp::IssueInWindow | CookieOp::Forward, None) => return Ok(None),
         };
         let (Some(token), Some(header)) = (token, header) else { return Ok(None) };
-        let header = core.cookies.issue(&token.encode(), header.cookie_lifetime(now));
+        let header = core.cookies.issue(&token.encode(), core.cookie_lifetime(header, now));
         Ok(Some(SendCookie { headers: vec![header], until }))
     }
 
@@ -271,12 +288,26 @@ impl Work {
 }
 
 /// Makes the record that a change of privilege leaves behind: as it was read, and naming its successor.
-fn frozen(base: &Base, successor: StoreKey) -> Result<Record> {
-    let contents = record::decode(&base.found.record.payload)?;
+fn frozen(core: &Core, base: &Base, successor: StoreKey, now: Timestamp) -> Result<Record> {
+    let contents = core.read(&base.key, &base.found.record, base.found.now)?;
     let mut header = contents.header;
     header.freeze(successor);
-    let payload = record::encode(contents.codec, &header, &contents.values);
-    Ok(Record { payload, version: Version::fresh(), ..base.found.record.clone() })
+    #[cfg(feature = "php")]
+    if let Some(side) = &mut header.php {
+        side.left = Some(crate::layout::Left { to: None, until: now + core.policy.forward_window });
+    }
+    #[cfg(not(feature = "php"))]
+    let _ = now;
+    let payload = core.write(contents.codec, &header, &contents.values)?;
+    let version = core.version(&payload);
+    Ok(Record { payload, version, ..base.found.record.clone() })
+}
+
+/// Names the record that a change of privilege leaves behind in a layout that is shared with PHP.
+#[cfg(feature = "php")]
+fn closed_origin(core: &Core, key: StoreKey, now: Timestamp) -> Option<crate::layout::Origin> {
+    let name = *key.shared()?;
+    Some(crate::layout::Origin::closed(name, now + core.policy.forward_window))
 }
 
 fn fresh_header(core: &Core, work: &Work, now: Timestamp, secret: &Secret) -> Header {
@@ -297,6 +328,7 @@ fn fresh_header(core: &Core, work: &Work, now: Timestamp, secret: &Secret) -> He
         device: None,
         bound_ip: work.client.bound_ip,
         bound_agent: work.client.bound_agent,
+        php: core.fresh_side(),
     }
 }
 
@@ -332,23 +364,22 @@ impl Work {
         }
         let deadline = core.deadline(header, now);
         let moved = deadline.saturating_since(found.record.expires_at);
-        let due =
-            self.state.extend && moved >= header.idle / crate::policy::TOUCH_FRACTION && !moved.is_zero();
+        let due = self.state.extend && moved >= core.unwritten(header) && !moved.is_zero();
         if due { Afterwards::Touch(deadline) } else { Afterwards::Nothing }
     }
 
     /// Makes the record that notes the first presentation of the secret.
     pub(super) fn delivery(&self, core: &Core) -> Option<(StoreKey, Version, Written, Standing)> {
         let base = self.base.as_ref()?;
-        let contents = record::decode(&base.found.record.payload).ok()?;
+        let contents = core.read(&base.key, &base.found.record, base.found.now).ok()?;
         let now = self.now(core);
         let (mut header, standing) = (contents.header, base.header.standing);
         header.deliver(now);
         header.seen_at = now;
-        let payload = record::encode(contents.codec, &header, &contents.values);
+        let payload = core.write(contents.codec, &header, &contents.values).ok()?;
         let expires_at = core.deadline(&header, now);
         let user = base.found.record.user;
-        let record = Record { payload, version: Version::fresh(), expires_at, user };
+        let record = Record { version: core.version(&payload), payload, expires_at, user };
         Some((base.key, base.found.record.version, Written { record, header }, standing))
     }
 

@@ -90,6 +90,7 @@ impl Stored {
             device: None,
             bound_ip: None,
             bound_agent: None,
+            php: None,
         }
     }
 

@@ -2,16 +2,15 @@
 
 use std::time::Duration;
 
+use super::defaults::{Defaults, Given};
 use super::faults::{self, Fault};
-use super::{Codec, Concurrency, CookieSettings, IpMatch, OnServerError, Policy, SameSite};
+use super::{Codec, Concurrency, CookieSettings, IpMatch, Layout, OnServerError, Policy, SameSite};
 use crate::client::{Cidr, ProxyHeader, TrustedProxies};
 use crate::error::Result;
 use crate::rules::Rules;
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
-const HOUR: Duration = Duration::from_secs(3_600);
-const DAY: Duration = Duration::from_secs(86_400);
 
 /// The settings of a [`Policy`]. No method fails; [`build`](Self::build) reports all faults at once.
 ///
@@ -37,20 +36,28 @@ const DAY: Duration = Duration::from_secs(86_400);
 #[must_use]
 pub struct PolicyBuilder {
     pub(super) policy: Policy,
-    /// The name as it was set; without one it follows from the other attributes.
-    pub(super) cookie_name: Option<String>,
+    /// What was set of that which has no default of its own.
+    pub(super) given: Given,
     /// What was wrong with settings before they could be applied.
     faults: Vec<Fault>,
 }
 
 impl Default for PolicyBuilder {
     fn default() -> Self {
+        let Defaults {
+            idle_timeout,
+            absolute_timeout,
+            remember_idle_timeout,
+            remember_absolute_timeout,
+            rotate_every,
+        } = Defaults::of(Layout::default());
         let policy = Policy {
-            idle_timeout: 30 * MINUTE,
-            absolute_timeout: 12 * HOUR,
-            remember_idle_timeout: 14 * DAY,
-            remember_absolute_timeout: 90 * DAY,
-            rotate_every: Some(5 * MINUTE),
+            layout: Layout::default(),
+            idle_timeout,
+            absolute_timeout,
+            remember_idle_timeout,
+            remember_absolute_timeout,
+            rotate_every,
             forward_window: MINUTE,
             concurrency: Concurrency::default(),
             lock_wait: 10 * SECOND,
@@ -76,13 +83,28 @@ impl Default for PolicyBuilder {
             },
             #[cfg(feature = "sealed")]
             sealing: super::Sealing::default(),
+            #[cfg(feature = "php")]
+            php: super::PhpSettings::default(),
             store_deadline: 2 * SECOND,
             breaker_failures: 5,
             breaker_pause: SECOND,
             node: None,
             rules: Rules::ALL,
         };
-        Self { policy, cookie_name: None, faults: Vec::new() }
+        Self { policy, given: Given::default(), faults: Vec::new() }
+    }
+}
+
+/// # The layout
+impl PolicyBuilder {
+    /// Sets whose cookies, names, locks and bytes the sessions have.
+    ///
+    /// The default is [`Layout::Native`]. In another one the sessions are those of CodeIgniter or PHP, which may
+    /// work on them at the same time, and what their records have no room for is refused: absolute timeouts and
+    /// those of remembered visitors, a key ring, JSON, the match of `User-Agent` or a part of the address.
+    pub fn layout(mut self, layout: Layout) -> Self {
+        self.policy.layout = layout;
+        self
     }
 }
 
@@ -121,23 +143,24 @@ impl PolicyBuilder {
 impl PolicyBuilder {
     /// Sets how long a session may stay unused before it ends.
     ///
-    /// The default is 30 minutes, what OWASP advises for applications of low risk at most. Not longer
-    /// than [`absolute_timeout`](Self::absolute_timeout).
+    /// The default is 30 minutes, what OWASP advises for applications of low risk at most; 2 hours in the
+    /// layouts of CodeIgniter and 24 minutes in PHP's, as there. Not longer than
+    /// [`absolute_timeout`](Self::absolute_timeout).
     #[doc(alias = "expiration")]
     #[doc(alias = "sessionExpiration")]
     #[doc(alias = "sess_expiration")]
     pub fn idle_timeout(mut self, timeout: Duration) -> Self {
-        self.policy.idle_timeout = timeout;
+        self.given.idle_timeout = Some(timeout);
         self
     }
 
     /// Sets how long a session may last altogether, however much it is used.
     ///
     /// The default is 12 hours: a working day, and what NIST SP 800-63B-4 asks for at its highest level.
-    /// At most 400 days.
+    /// At most 400 days. Layouts that are shared with PHP have none: its records have no room for it.
     #[doc(alias = "sess_timeout")]
     pub fn absolute_timeout(mut self, timeout: Duration) -> Self {
-        self.policy.absolute_timeout = timeout;
+        self.given.absolute_timeout = Some(timeout);
         self
     }
 
@@ -146,7 +169,7 @@ impl PolicyBuilder {
     /// The default is 14 days. Not longer than
     /// [`remember_absolute_timeout`](Self::remember_absolute_timeout).
     pub fn remember_idle_timeout(mut self, timeout: Duration) -> Self {
-        self.policy.remember_idle_timeout = timeout;
+        self.given.remember_idle_timeout = Some(timeout);
         self
     }
 
@@ -155,7 +178,7 @@ impl PolicyBuilder {
     ///
     /// The default is 90 days. At most 400 days: browsers keep no cookie longer.
     pub fn remember_absolute_timeout(mut self, timeout: Duration) -> Self {
-        self.policy.remember_absolute_timeout = timeout;
+        self.given.remember_absolute_timeout = Some(timeout);
         self
     }
 
@@ -173,14 +196,14 @@ impl PolicyBuilder {
     /// Sets the age at which a secret is rotated, by the next request that takes a
     /// [`Session`](crate::Session); `None` switches it off.
     ///
-    /// The default is 5 minutes, as in CodeIgniter. A secret whose direct predecessor is still good is not
+    /// The default is 5 minutes, as in CodeIgniter, and `None` in PHP's layout. A secret whose direct predecessor is still good is not
     /// rotated, so with a shorter time than [`forward_window`](Self::forward_window) that one decides. A
     /// change of privilege rotates in any case.
     #[doc(alias = "timeToUpdate")]
     #[doc(alias = "sessionTimeToUpdate")]
     #[doc(alias = "sess_time_to_update")]
     pub fn rotate_every(mut self, age: impl Into<Option<Duration>>) -> Self {
-        self.policy.rotate_every = age.into();
+        self.given.rotate_every = Some(age.into());
         self
     }
 
@@ -358,8 +381,7 @@ impl PolicyBuilder {
     /// Fails with [`InvalidConfig`](crate::ErrorKind::InvalidConfig). The message names every setting at
     /// fault, its value and what to do, one a line.
     pub fn build(mut self) -> Result<Policy> {
-        self.policy.cookie.name =
-            self.cookie_name.take().unwrap_or_else(|| self.policy.cookie.default_name().into());
+        self.given.settle(&mut self.policy, &mut self.faults);
         faults::check(&self.policy, &mut self.faults);
         if self.faults.is_empty() { Ok(self.policy) } else { Err(faults::refuse(&self.faults)) }
     }

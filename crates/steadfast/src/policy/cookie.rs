@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::PolicyBuilder;
+use super::{Layout, PolicyBuilder};
 
 /// Longest lifetime of a cookie: 400 days, in seconds. Browsers cut longer ones to it (RFC 6265bis 5.5).
 pub(crate) const MAX_COOKIE_LIFETIME: Duration = Duration::from_secs(34_560_000);
@@ -52,15 +52,20 @@ pub(crate) struct CookieSettings {
 }
 
 impl CookieSettings {
-    /// Returns the name with the strongest prefix whose conditions the other attributes meet.
+    /// Returns the name that the layout's PHP uses, or the one with the strongest prefix whose conditions the
+    /// other attributes meet.
     ///
     /// A browser takes a cookie with such a name from nobody who does not meet them, so a sibling host or
     /// a plain-HTTP page can't plant one.
-    pub(super) fn default_name(&self) -> &'static str {
-        match (self.secure, self.path == "/" && self.domain.is_none()) {
-            (true, true) => "__Host-session",
-            (true, false) => "__Secure-session",
-            (false, _) => "session",
+    pub(super) fn default_name(&self, layout: Layout) -> &'static str {
+        match (layout, self.secure, self.path == "/" && self.domain.is_none()) {
+            (Layout::Native, true, true) => "__Host-session",
+            (Layout::Native, true, false) => "__Secure-session",
+            (Layout::Native, false, _) => "session",
+            #[cfg(feature = "php")]
+            (Layout::CodeIgniter4 | Layout::CodeIgniter3, ..) => "ci_session",
+            #[cfg(feature = "php")]
+            (Layout::Php, ..) => "PHPSESSID",
         }
     }
 }
@@ -70,12 +75,12 @@ impl PolicyBuilder {
     /// Sets the name of the session's cookie.
     ///
     /// The default is `__Host-session`; `__Secure-session` with a domain or a path of its own; `session`
-    /// where the cookie is insecure. A name that is set is used as it is, and may start with one of the
+    /// where the cookie is insecure. In the layouts of CodeIgniter it is `ci_session`, in PHP's `PHPSESSID`. A name that is set is used as it is, and may start with one of the
     /// prefixes only if their conditions are met.
     #[doc(alias = "sessionCookieName")]
     #[doc(alias = "sess_cookie_name")]
     pub fn cookie_name(mut self, name: impl Into<String>) -> Self {
-        self.cookie_name = Some(name.into());
+        self.given.cookie_name = Some(name.into());
         self
     }
 

@@ -7,7 +7,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::duration::show;
-use super::{CookieSettings, IpMatch, MAX_COOKIE_LIFETIME, Policy, SameSite};
+use super::{CookieSettings, IpMatch, Layout, MAX_COOKIE_LIFETIME, Policy, SameSite};
 use crate::error::{Error, ErrorKind};
 
 /// Longest cookie name, in bytes: together with a value of 3,800 it stays below the 4,096 that browsers
@@ -69,6 +69,10 @@ pub(super) fn check(policy: &Policy, faults: &mut Vec<Fault>) {
     check_cookie(&policy.cookie, faults);
     #[cfg(feature = "sealed")]
     policy.sealing.check(faults);
+    #[cfg(feature = "php")]
+    if policy.layout != Layout::Native {
+        super::PhpSettings::check(policy, faults);
+    }
 }
 
 fn check_timeouts(policy: &Policy, faults: &mut Vec<Fault>) {
@@ -88,6 +92,9 @@ fn check_timeouts(policy: &Policy, faults: &mut Vec<Fault>) {
     // The first lease alone would break the promise of the second setting.
     at_most("lease", policy.lease, "lease_max", policy.lease_max);
 
+    if policy.layout != Layout::Native {
+        return; // There is no absolute end; the cookie has a lifetime of its own.
+    }
     let absolute = [
         ("absolute_timeout", policy.absolute_timeout),
         ("remember_absolute_timeout", policy.remember_absolute_timeout),

@@ -3,8 +3,13 @@
 mod builder;
 mod choices;
 mod cookie;
+mod defaults;
 mod duration;
 mod faults;
+#[cfg(feature = "php")]
+mod php;
+#[cfg(feature = "php")]
+mod php_ids;
 #[cfg(feature = "sealed")]
 mod sealing;
 
@@ -23,6 +28,10 @@ pub(crate) use cookie::{CookieSettings, MAX_COOKIE_LIFETIME};
 pub(crate) use duration::parse as parse_duration;
 #[cfg(feature = "config")]
 pub(crate) use faults::Fault;
+#[cfg(feature = "php")]
+pub(crate) use php::PhpSettings;
+#[cfg(feature = "php")]
+pub use php_ids::PhpIds;
 #[cfg(feature = "sealed")]
 pub(crate) use sealing::Sealing;
 
@@ -54,6 +63,7 @@ pub(crate) const TOUCH_FRACTION: u32 = 60;
 /// ```
 #[derive(Clone, Debug)]
 pub struct Policy {
+    pub(crate) layout: Layout,
     pub(crate) idle_timeout: Duration,
     pub(crate) absolute_timeout: Duration,
     pub(crate) remember_idle_timeout: Duration,
@@ -77,6 +87,8 @@ pub struct Policy {
     pub(crate) cookie: CookieSettings,
     #[cfg(feature = "sealed")]
     pub(crate) sealing: Sealing,
+    #[cfg(feature = "php")]
+    pub(crate) php: PhpSettings,
     pub(crate) store_deadline: Duration,
     pub(crate) breaker_failures: u32,
     pub(crate) breaker_pause: Duration,
@@ -96,6 +108,12 @@ impl Policy {
     /// Starts from the defaults.
     pub fn builder() -> PolicyBuilder {
         PolicyBuilder::default()
+    }
+
+    /// Returns whose cookies, names, locks and bytes the sessions have.
+    #[must_use]
+    pub fn layout(&self) -> Layout {
+        self.layout
     }
 
     /// Returns how overlapping requests of one session share it, where a handler does not say.

@@ -240,3 +240,134 @@ fn all_faults_are_reported_at_once() {
 fn a_value_can_t_forge_a_line_of_its_own() {
     assert_eq!(faults(start().cookie_path("x\n`lease` (9h) is fine")).len(), 1);
 }
+
+#[cfg(feature = "php")]
+mod shared_with_php {
+    use super::*;
+
+    const SHARED: [Layout; 3] = [Layout::CodeIgniter4, Layout::CodeIgniter3, Layout::Php];
+
+    fn layout(layout: Layout) -> PolicyBuilder {
+        start().layout(layout)
+    }
+
+    fn policy(builder: PolicyBuilder) -> Policy {
+        builder.build().expect("settings that work")
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_its_configuration() {
+        for codeigniter in [Layout::CodeIgniter4, Layout::CodeIgniter3] {
+            let policy = policy(layout(codeigniter));
+            assert_eq!((policy.idle_timeout, policy.rotate_every), (2 * HOUR, Some(300 * SECOND)));
+            assert_eq!(policy.php.cookie_lifetime, Some(2 * HOUR));
+            assert_eq!(policy.cookie.name, "ci_session");
+        }
+        let policy = policy(layout(Layout::Php));
+        assert_eq!((policy.idle_timeout, policy.rotate_every), (1_440 * SECOND, None));
+        assert_eq!((policy.php.cookie_lifetime, policy.cookie.name.as_str()), (None, "PHPSESSID"));
+    }
+
+    #[test]
+    fn the_other_defaults_are_the_documented_ones() {
+        for shared in SHARED {
+            let policy = policy(layout(shared));
+            assert_eq!(policy.layout(), shared);
+            assert_eq!(policy.absolute_timeout, Duration::MAX);
+            assert_eq!(policy.remember_idle_timeout, policy.idle_timeout);
+            assert_eq!(policy.php.format, PhpFormat::Php);
+            assert_eq!(policy.php.user_key, "__steadfast_user");
+            assert!(!policy.php.regenerate_destroy && !policy.php.adopt_unknown_ids);
+            assert!(policy.cookie.secure);
+        }
+        let ids = |shared| policy(layout(shared)).php.ids.to_string();
+        assert_eq!(SHARED.map(ids), ["32x4", "32x4,40x4,32x5,27-64x6", "32x4,22-64x6"]);
+    }
+
+    #[test]
+    fn what_is_set_wins_in_whatever_order() {
+        for (before, after) in [(start().idle_timeout(HOUR), start()), (start(), start().idle_timeout(HOUR))]
+        {
+            let builder = match after.given.idle_timeout {
+                Some(timeout) => before.layout(Layout::CodeIgniter4).idle_timeout(timeout),
+                None => before.layout(Layout::CodeIgniter4),
+            };
+            let policy = policy(builder);
+            assert_eq!((policy.idle_timeout, policy.php.cookie_lifetime), (HOUR, Some(HOUR)));
+        }
+        let policy = policy(layout(Layout::Php).rotate_every(HOUR).cookie_name("sid").cookie_lifetime(DAY));
+        assert_eq!((policy.rotate_every, policy.cookie.name.as_str()), (Some(HOUR), "sid"));
+        assert_eq!(policy.php.cookie_lifetime, Some(DAY));
+        let policy = self::policy(layout(Layout::CodeIgniter4).rotate_every(None).cookie_lifetime(None));
+        assert_eq!((policy.rotate_every, policy.php.cookie_lifetime), (None, None));
+        let policy = self::policy(layout(Layout::CodeIgniter4).layout(Layout::Native));
+        assert_eq!((policy.idle_timeout, policy.cookie.name.as_str()), (HOUR / 2, "__Host-session"));
+    }
+
+    #[test]
+    fn a_cookie_is_kept_no_longer_than_browsers_do() {
+        let policy = policy(layout(Layout::CodeIgniter4).idle_timeout(730 * DAY));
+        assert_eq!((policy.idle_timeout, policy.php.cookie_lifetime), (730 * DAY, Some(400 * DAY)));
+    }
+
+    #[test]
+    fn what_its_records_have_no_room_for_is_refused() {
+        for shared in SHARED {
+            let name = shared.as_str();
+            let no_place = |field| format!("`{field}` has no place in the layout `{name}`: ");
+            check(layout(shared).absolute_timeout(DAY), &no_place("absolute_timeout"));
+            check(layout(shared).remember_idle_timeout(HOUR), &no_place("remember_idle_timeout"));
+            check(layout(shared).remember_absolute_timeout(DAY), &no_place("remember_absolute_timeout"));
+            check(layout(shared).match_user_agent(), &no_place("match_user_agent"));
+            check(layout(shared).match_ip(IpMatch::Prefix { v4: 24, v6: 64 }), &no_place("match_ip"));
+            #[cfg(feature = "json")]
+            check(layout(shared).codec(Codec::Json), &no_place("codec"));
+            #[cfg(feature = "sealed")]
+            check(
+                layout(shared).key_ring(
+                    crate::KeyRing::from_bytes([std::array::from_fn(|at| at as u8)]).expect("a key"),
+                ),
+                &no_place("key_ring"),
+            );
+        }
+        check_fine(layout(Layout::CodeIgniter4).match_ip(IpMatch::Exact));
+        check_fine(layout(Layout::CodeIgniter3).match_ip(IpMatch::Exact));
+        check(layout(Layout::Php).match_ip(IpMatch::Exact), "`match_ip` has no place in the layout `php`");
+    }
+
+    #[test]
+    fn the_user_s_key_is_one_that_php_can_write() {
+        for key in ["", "a|b", "7", "-3", "__ci_vars", "__ci_last_regenerate", "sess_new_id", "fwd_expires"] {
+            check(layout(Layout::CodeIgniter4).php_user_key(key), "`php_user_key` (");
+        }
+        for key in ["user_id", "07", "1.5", "user.id", "-0"] {
+            check_fine(layout(Layout::CodeIgniter4).php_user_key(key));
+        }
+    }
+
+    #[test]
+    fn a_cookie_s_name_is_one_that_php_starts_a_session_with() {
+        for name in ["123", "ci.session"] {
+            check(layout(Layout::Php).cookie_name(name), &format!("`cookie_name` ({name}) is no name of a"));
+            check_fine(start().cookie_name(name));
+        }
+        check(layout(Layout::Php).cookie_name(""), "`cookie_name` () is no cookie name");
+        check_fine(layout(Layout::Php).cookie_name("__Host-shop2"));
+    }
+
+    #[test]
+    fn a_cookie_without_a_lifetime_is_refused() {
+        check(layout(Layout::Php).cookie_lifetime(Duration::ZERO), "`cookie_lifetime` (0s) is zero");
+    }
+
+    #[test]
+    fn what_only_these_layouts_know_is_without_effect_in_the_native_one() {
+        let builder = start()
+            .php_format(PhpFormat::PhpSerialize)
+            .php_user_key("7")
+            .cookie_lifetime(Duration::ZERO)
+            .regenerate_destroy(true)
+            .dangerous_adopt_unknown_ids(true);
+        check_fine(builder);
+    }
+}

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use super::wire::{Reader, Writer};
+use crate::layout::PhpSide;
 use crate::store::StoreKey;
 use crate::time::Timestamp;
 use crate::token::{SealedSecret, SecretDigest};
@@ -35,6 +36,8 @@ pub(crate) struct Header {
     pub(crate) bound_ip: Option<[u8; 8]>,
     /// Digest of the client's user agent, if sessions are bound to it.
     pub(crate) bound_agent: Option<[u8; 8]>,
+    /// What a session that is shared with PHP has beside that. Not part of a record of ours.
+    pub(crate) php: Option<Box<PhpSide>>,
 }
 
 /// The secret before the present one, from a rotation in time.
@@ -90,6 +93,26 @@ impl Header {
         self.persistent.then(|| self.absolute_at.saturating_since(now))
     }
 
+    /// Reports whether this is what a change of id left to PHP, and its time is over.
+    pub(crate) fn was_left(&self, now: Timestamp) -> bool {
+        self.php.as_ref().is_some_and(|side| side.was_left(now))
+    }
+
+    /// Returns under which key the session goes on, if this is a copy that a rotation left to PHP.
+    pub(crate) fn moved_to(&self) -> Option<StoreKey> {
+        self.php.as_ref().and_then(|side| side.moved_to())
+    }
+
+    /// Returns the key of the copy that a change of id left to PHP, if there may be one.
+    pub(crate) fn origin_key(&self) -> Option<StoreKey> {
+        self.php.as_ref().and_then(|side| side.origin_key())
+    }
+
+    /// Reports whether a change of id left a copy to PHP, into which it may still write.
+    pub(crate) fn has_origin(&self, now: Timestamp) -> bool {
+        self.php.as_ref().is_some_and(|side| side.has_origin(now))
+    }
+
     /// Returns the bytes that the header's texts take.
     pub(super) fn variable_len(&self) -> usize {
         let user = self.user.as_ref().map_or(0, |user| user.len() + 2);
@@ -135,6 +158,7 @@ pub(super) fn encode(header: &Header, writer: &mut Writer) {
         device,
         bound_ip,
         bound_agent,
+        php: _,
     } = header;
     writer.u64(*data_tag);
     for instant in [created_at, rotated_at, seen_at, absolute_at, flash_at] {
@@ -209,6 +233,7 @@ pub(super) fn decode(reader: &mut Reader<'_>, flags: u16) -> Option<Header> {
         device: when(has(flag::DEVICE), || device(reader))?,
         bound_ip: when(has(flag::BOUND_IP), || reader.array())?,
         bound_agent: when(has(flag::BOUND_AGENT), || reader.array())?,
+        php: None,
     })
 }
 

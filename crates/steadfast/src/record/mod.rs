@@ -9,10 +9,12 @@ mod wire;
 
 use bytes::Bytes;
 
+use crate::codec::Encoding;
 use crate::error::{Error, ErrorKind, Result};
-use crate::policy::Codec;
 
 pub(crate) use header::{Device, Header, Predecessor, Standing};
+#[cfg(feature = "php")]
+pub(crate) use values::ForPhp;
 pub use values::Mark;
 pub(crate) use values::{Entry, Values};
 
@@ -36,7 +38,7 @@ pub(crate) const ENVELOPE: usize = 16;
 /// A record, read.
 #[derive(Debug)]
 pub(crate) struct Contents {
-    pub(crate) codec: Codec,
+    pub(crate) codec: Encoding,
     pub(crate) header: Header,
     pub(crate) values: Values,
 }
@@ -56,7 +58,7 @@ pub(crate) fn decode(payload: &Bytes) -> Result<Contents> {
 }
 
 /// Writes the payload of a record.
-pub(crate) fn encode(codec: Codec, header: &Header, values: &Values) -> Bytes {
+pub(crate) fn encode(codec: Encoding, header: &Header, values: &Values) -> Bytes {
     let mut writer =
         Writer::with_capacity(ENVELOPE + header::MAX_FIXED + header.variable_len() + values.encoded_len());
     writer.bytes(&MAGIC);
@@ -90,7 +92,7 @@ pub(crate) fn mend(mut bytes: Vec<u8>) -> Vec<u8> {
 }
 
 struct Envelope {
-    codec: Codec,
+    codec: Encoding,
     flags: u16,
 }
 
@@ -145,19 +147,21 @@ fn checksum(payload: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-const fn codec_tag(codec: Codec) -> u8 {
+const fn codec_tag(codec: Encoding) -> u8 {
     match codec {
-        Codec::MessagePack => 1,
+        Encoding::MessagePack => 1,
         #[cfg(feature = "json")]
-        Codec::Json => 2,
+        Encoding::Json => 2,
+        #[cfg(feature = "php")]
+        Encoding::Php(_) => panic!("a session of PHP's is not put into a record of ours"),
     }
 }
 
-fn codec_from_tag(tag: u8) -> Result<Codec> {
+fn codec_from_tag(tag: u8) -> Result<Encoding> {
     match tag {
-        1 => Ok(Codec::MessagePack),
+        1 => Ok(Encoding::MessagePack),
         #[cfg(feature = "json")]
-        2 => Ok(Codec::Json),
+        2 => Ok(Encoding::Json),
         #[cfg(not(feature = "json"))]
         2 => Err(Error::new(
             ErrorKind::Codec,

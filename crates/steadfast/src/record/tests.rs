@@ -28,6 +28,7 @@ fn header() -> Header {
         device: Some(Device { ip: "192.0.2.7".parse().ok(), user_agent: "Browser/1.0".into() }),
         bound_ip: Some([0x55; 8]),
         bound_agent: Some([0x66; 8]),
+        php: None,
     }
 }
 
@@ -46,9 +47,9 @@ fn entries(values: &Values) -> Vec<(Vec<u8>, Vec<u8>, Mark)> {
 
 #[test]
 fn a_record_comes_back_as_it_was() {
-    let bytes = encode(Codec::Json, &header(), &values());
+    let bytes = encode(Encoding::Json, &header(), &values());
     let contents = decode(&bytes).unwrap();
-    assert_eq!(contents.codec, Codec::Json);
+    assert_eq!(contents.codec, Encoding::Json);
     assert_eq!(format!("{:?}", contents.header), format!("{:?}", header()));
     assert_eq!(entries(&contents.values), entries(&values()));
     assert_eq!(encode(contents.codec, &contents.header, &contents.values), bytes);
@@ -57,13 +58,13 @@ fn a_record_comes_back_as_it_was() {
 #[test]
 fn the_format_is_the_golden_one() {
     let golden = include_bytes!("../../tests/golden/record-v1.bin");
-    assert_eq!(encode(Codec::MessagePack, &header(), &values())[..], golden[..]);
+    assert_eq!(encode(Encoding::MessagePack, &header(), &values())[..], golden[..]);
     assert_eq!(entries(&decode(&Bytes::from_static(golden)).unwrap().values), entries(&values()));
 }
 
 #[test]
 fn a_record_cut_short_or_with_one_bit_changed_is_damaged() {
-    let bytes = encode(Codec::MessagePack, &header(), &values());
+    let bytes = encode(Encoding::MessagePack, &header(), &values());
     for len in 0..bytes.len() {
         assert_eq!(decode(&bytes.slice(..len)).unwrap_err().kind(), ErrorKind::Corrupt, "cut at {len}");
     }
@@ -84,19 +85,19 @@ fn a_record_cut_short_or_with_one_bit_changed_is_damaged() {
 
 #[test]
 fn a_record_of_a_newer_format_is_told_from_a_damaged_one() {
-    let mut newer = encode(Codec::MessagePack, &header(), &values()).to_vec();
+    let mut newer = encode(Encoding::MessagePack, &header(), &values()).to_vec();
     newer[4] = SEALED + 1;
     assert_eq!(decode(&newer.into()).unwrap_err().kind(), ErrorKind::NewerFormat);
 }
 
 #[test]
 fn untouched_values_are_copied_byte_for_byte() {
-    let mut read = decode(&encode(Codec::MessagePack, &header(), &values())).unwrap().values;
+    let mut read = decode(&encode(Encoding::MessagePack, &header(), &values())).unwrap().values;
     read.set(b"n", vec![8], Mark::None);
     assert!(read.remove(b"seen"));
     assert!(!read.remove(b"seen"));
     read.set(b"late", vec![1], Mark::None);
-    let again = decode(&encode(Codec::MessagePack, &header(), &read)).unwrap().values;
+    let again = decode(&encode(Encoding::MessagePack, &header(), &read)).unwrap().values;
     let keys: Vec<_> = again.iter().map(|e| e.key.to_vec()).collect();
     assert_eq!(keys, [b"n".to_vec(), b"notice".to_vec(), b"".to_vec(), b"late".to_vec()]);
     assert_eq!(again.get(b"notice").unwrap().value, b"\xa5saved");
@@ -110,7 +111,7 @@ fn many_keys_are_found_after_every_kind_of_change() {
         values.set(&n.to_le_bytes(), n.to_be_bytes().to_vec(), Mark::None);
     }
     assert!(values.remove(&500_u32.to_le_bytes()));
-    let mut values = decode(&encode(Codec::MessagePack, &header(), &values)).unwrap().values;
+    let mut values = decode(&encode(Encoding::MessagePack, &header(), &values)).unwrap().values;
     values.set(&500_u32.to_le_bytes(), vec![9], Mark::FlashNew);
     values.retain(|mark| !mark.is_flash());
     assert!(values.get(&500_u32.to_le_bytes()).is_none());

@@ -3,6 +3,9 @@
 //! Reading a record only finds where keys and values lie; untouched values are copied to the next
 //! record byte for byte, whatever they are.
 
+#[cfg(feature = "php")]
+mod php;
+
 use std::collections::HashMap;
 use std::ops::Range;
 
@@ -10,6 +13,9 @@ use bytes::Bytes;
 
 use super::wire::{Reader, Writer};
 use crate::time::Timestamp;
+
+#[cfg(feature = "php")]
+pub(crate) use php::ForPhp;
 
 /// Up to how many keys a walk through them is faster than a hash table.
 const WALK: usize = 24;
@@ -52,6 +58,9 @@ pub(crate) struct Values {
     live: usize,
     /// Where each key lies, once there are many.
     index: Option<HashMap<Box<[u8]>, usize>>,
+    /// How PHP's format divides the base, if it is PHP's.
+    #[cfg(feature = "php")]
+    split: Option<std::sync::Arc<crate::codec::php::Split>>,
 }
 
 #[derive(Debug, Clone)]
@@ -60,6 +69,9 @@ struct Slot {
     /// `None` once the key was removed; the slot stays, so that the index does.
     value: Option<Part>,
     mark: Mark,
+    /// A key of the layout's own, out of the application's sight.
+    #[cfg(feature = "php")]
+    hidden: bool,
 }
 
 /// Bytes that lie in the record that was read, or that this request brought.
@@ -67,6 +79,9 @@ struct Slot {
 enum Part {
     Base(Range<u32>),
     Own(Box<[u8]>),
+    /// Lies in the record, too, but refers to other values there; this is what it reads as.
+    #[cfg(feature = "php")]
+    Linked(Box<[u8]>),
 }
 
 impl Part {
@@ -74,7 +89,28 @@ impl Part {
         match self {
             Self::Base(range) => &base[range.start as usize..range.end as usize],
             Self::Own(bytes) => bytes,
+            #[cfg(feature = "php")]
+            Self::Linked(bytes) => bytes,
         }
+    }
+}
+
+impl Slot {
+    fn new(key: Part, value: Option<Part>, mark: Mark) -> Self {
+        Self {
+            key,
+            value,
+            mark,
+            #[cfg(feature = "php")]
+            hidden: false,
+        }
+    }
+
+    fn is_visible(&self) -> bool {
+        #[cfg(feature = "php")]
+        return !self.hidden;
+        #[cfg(not(feature = "php"))]
+        true
     }
 }
 
@@ -99,7 +135,7 @@ impl Values {
 
     /// Walks through all of them, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
-        self.slots.iter().filter_map(|slot| self.entry(slot))
+        self.slots.iter().filter(|slot| slot.is_visible()).filter_map(|slot| self.entry(slot))
     }
 
     /// Stores a value; an existing key keeps its place.
@@ -114,7 +150,7 @@ impl Values {
         if let Some(index) = &mut self.index {
             index.insert(key.into(), self.slots.len());
         }
-        self.slots.push(Slot { key: Part::Own(key.into()), value, mark });
+        self.slots.push(Slot::new(Part::Own(key.into()), value, mark));
         self.live += 1;
         self.index_if_many();
     }
@@ -147,7 +183,7 @@ impl Values {
 
     /// Removes the values for which `stays` says no; it may change the mark of the others.
     pub(crate) fn retain(&mut self, mut stays: impl FnMut(&mut Mark) -> bool) {
-        for slot in &mut self.slots {
+        for slot in self.slots.iter_mut().filter(|slot| slot.is_visible()) {
             if slot.value.is_some() && !stays(&mut slot.mark) {
                 (slot.value, slot.mark) = (None, Mark::None);
                 self.live -= 1;
@@ -193,9 +229,9 @@ impl Values {
                 _ => return None,
             };
             let (key, value) = (range(reader, key)?, range(reader, value)?);
-            slots.push(Slot { key: Part::Base(key), value: Some(Part::Base(value)), mark });
+            slots.push(Slot::new(Part::Base(key), Some(Part::Base(value)), mark));
         }
-        let mut values = Self { base: base.clone(), live: slots.len(), slots, index: None };
+        let mut values = Self { base: base.clone(), live: slots.len(), slots, ..Self::default() };
         values.index_if_many();
         let no_key_twice = values.index.as_ref().is_none_or(|index| index.len() == values.slots.len());
         (reader.is_at_end() && no_key_twice).then_some(values)
@@ -209,13 +245,14 @@ impl Values {
     fn find(&self, key: &[u8]) -> Option<usize> {
         match &self.index {
             Some(index) => index.get(key).copied(),
-            None => self.slots.iter().position(|slot| slot.key.of(&self.base) == key),
+            None => self.slots.iter().position(|slot| slot.is_visible() && slot.key.of(&self.base) == key),
         }
     }
 
     fn index_if_many(&mut self) {
         if self.index.is_none() && self.slots.len() > WALK {
-            let keys = self.slots.iter().enumerate().map(|(at, slot)| (slot.key.of(&self.base).into(), at));
+            let visible = self.slots.iter().enumerate().filter(|(_, slot)| slot.is_visible());
+            let keys = visible.map(|(at, slot)| (slot.key.of(&self.base).into(), at));
             self.index = Some(keys.collect());
         }
     }

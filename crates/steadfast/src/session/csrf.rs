@@ -46,9 +46,10 @@ impl Session {
                 "a session handle has no CSRF token; make it in a request",
             ));
         }
+        let core = self.exchange.core();
         let secret = self.exchange.with(|work| match work.csrf_secret() {
             Some(secret) => Ok(secret),
-            None => work.reserve().map(|key| key.csrf_secret()),
+            None => work.reserve(core).map(|key| key.csrf_secret()),
         })?;
         let mask: [u8; HALF] = random::secret();
         let mut token = [0; 2 * HALF];

@@ -118,9 +118,16 @@ impl Session {
     ///
     /// # Errors
     ///
-    /// [`Closed`](ErrorKind::Closed) after the end of the request.
+    /// [`Closed`](ErrorKind::Closed) after the end of the request, [`Unsupported`](ErrorKind::Unsupported) in a
+    /// layout that is shared with PHP, which has one lifetime for all.
     #[doc(alias = "remember_me")]
     pub fn remember(&self, persistent: bool) -> Result<()> {
+        if self.exchange.core().php.is_some() {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "sessions that are shared with PHP all have one lifetime; set `idle_timeout`",
+            ));
+        }
         self.exchange.with(|work| {
             work.state.writable()?;
             let changes = work.header().is_some_and(|header| header.persistent != persistent);

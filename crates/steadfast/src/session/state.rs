@@ -3,14 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::codec::Encoding;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::Fate;
-use crate::policy::{Codec, Limits};
+use crate::policy::Limits;
 use crate::record::{Mark, Values};
 use crate::time::Timestamp;
 
 /// Edits the encoded value of a key; runs again when its request is replayed on a fresher record.
-pub(crate) type Edit = Arc<dyn Fn(Codec, Option<&[u8]>) -> Result<Vec<u8>> + Send + Sync>;
+pub(crate) type Edit = Arc<dyn Fn(Encoding, Option<&[u8]>) -> Result<Vec<u8>> + Send + Sync>;
 
 /// One step that a request did, kept so that it can be done again on a fresher record.
 #[derive(Clone)]
@@ -91,7 +92,7 @@ pub(crate) enum UserChange {
 /// What a request has done to its session so far.
 #[derive(Clone)]
 pub(crate) struct State {
-    pub(crate) codec: Codec,
+    pub(crate) codec: Encoding,
     pub(crate) values: Values,
     pub(crate) limits: Limits,
     /// What was done, if it may have to be done again; `None` while nobody else can write.
@@ -108,7 +109,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(codec: Codec, values: Values, limits: Limits, replayable: bool) -> Self {
+    pub(crate) fn new(codec: Encoding, values: Values, limits: Limits, replayable: bool) -> Self {
         Self {
             codec,
             values,
@@ -167,6 +168,11 @@ impl State {
         Ok(ran)
     }
 
+    /// Notes that values came from elsewhere, before the handler did anything.
+    pub(crate) fn note_carried(&mut self) {
+        self.written = true;
+    }
+
     /// Makes sure that there is a session after this request.
     pub(crate) fn create(&mut self) -> Result<()> {
         self.writable()?;
@@ -198,7 +204,7 @@ impl State {
     pub(crate) fn replay(
         &mut self,
         mut values: Values,
-        codec: Codec,
+        codec: Encoding,
         flash_at: Timestamp,
         now: Timestamp,
     ) -> Result<()> {
@@ -228,6 +234,10 @@ impl State {
 
     fn check_limits(&self, step: &Step) -> Result<()> {
         let (Step::Set { key, .. } | Step::Edit { key, .. }) = step else { return Ok(()) };
+        #[cfg(feature = "php")]
+        if let Encoding::Php(format) = self.codec {
+            check_key_for_php(format, key)?;
+        }
         if key.len() > self.limits.key_bytes {
             return Err(too_large("a session key is longer than the limit `max_key_bytes`"));
         }
@@ -241,6 +251,18 @@ impl State {
     }
 }
 
+/// Refuses keys that PHP can't carry, and those that its frameworks and ours keep for themselves.
+#[cfg(feature = "php")]
+fn check_key_for_php(format: crate::policy::PhpFormat, key: &[u8]) -> Result<()> {
+    if crate::layout::is_reserved(key) {
+        return Err(Error::new(
+            ErrorKind::Codec,
+            "this session key is reserved in a layout that is shared with PHP; choose another one",
+        ));
+    }
+    crate::codec::php::check_key(format, key)
+}
+
 /// What a step did.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Ran {
@@ -248,7 +270,7 @@ pub(crate) enum Ran {
     Changed,
 }
 
-fn apply(step: &Step, values: &mut Values, codec: Codec, now: Timestamp) -> Result<Ran> {
+fn apply(step: &Step, values: &mut Values, codec: Encoding, now: Timestamp) -> Result<Ran> {
     let changed = match step {
         Step::Set { key, value, mark } => {
             values.set(key, value.clone(), *mark);

@@ -134,7 +134,7 @@ impl Session {
     where
         T: Default + Serialize + DeserializeOwned,
     {
-        let edit = move |codec: crate::Codec, value: Option<&[u8]>| {
+        let edit = move |codec: crate::codec::Encoding, value: Option<&[u8]>| {
             let mut value = value.map(|bytes| codec.decode(bytes)).transpose()?.unwrap_or_default();
             change(&mut value)?;
             codec.encode(&value)

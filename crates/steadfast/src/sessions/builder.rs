@@ -13,6 +13,8 @@ use crate::events::{Event, Listener, Observer};
 use crate::lifecycle::Core;
 #[cfg(feature = "cookie")]
 use crate::policy::Concurrency;
+#[cfg(any(feature = "cookie", feature = "php", feature = "sqlite"))]
+use crate::policy::Layout;
 use crate::policy::Policy;
 use crate::store::guard::Guarded;
 use crate::store::{SharedStore, Store};
@@ -20,6 +22,11 @@ use crate::time::{Clock, SystemClock};
 
 /// How often expired records are removed, unless set otherwise.
 const PURGE_EVERY: Duration = Duration::from_secs(60);
+
+/// For how long a driver that is shared with PHP waits within a call for PHP's lock. The life cycle itself waits
+/// for longer, between calls.
+#[cfg(feature = "php")]
+const DRIVER_LOCK_WAIT: Duration = Duration::from_millis(250);
 
 /// Puts [`Sessions`] together.
 ///
@@ -143,6 +150,43 @@ impl SessionsBuilder {
         Arc::clone(&self.clock)
     }
 
+    /// Returns what PHP's programs have agreed on, if the layout is shared with them.
+    #[cfg(feature = "php")]
+    pub(super) fn site(&self) -> Option<crate::store::php::Site> {
+        let Policy { layout, cookie, idle_timeout, .. } = &self.policy;
+        (*layout != Layout::Native).then(|| crate::store::php::Site {
+            layout: *layout,
+            cookie_name: cookie.name.clone(),
+            lifetime: *idle_timeout,
+            lock_wait: DRIVER_LOCK_WAIT,
+        })
+    }
+
+    /// Reports whether the client's address is a part of the names of records.
+    #[cfg(feature = "php")]
+    pub(super) fn names_have_addresses(&self) -> bool {
+        self.policy.match_ip.is_some()
+    }
+
+    /// Refuses a layout that is shared with PHP, for a driver of which PHP has none.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`](crate::ErrorKind::InvalidConfig) if the policy asks for one.
+    #[cfg(any(feature = "cookie", feature = "sqlite"))]
+    pub(super) fn refuse_layouts(&self, driver: &str) -> Result<()> {
+        if self.policy.layout == Layout::Native {
+            return Ok(());
+        }
+        Err(crate::Error::new(
+            crate::ErrorKind::InvalidConfig,
+            format!(
+                "the layout `{}` has no driver `{driver}`; its sessions are in files, MySQL, PostgreSQL, Redis or Memcached",
+                self.policy.layout.as_str()
+            ),
+        ))
+    }
+
     fn observer(&self, driver: &'static str) -> Observer {
         Observer::new(self.listener.clone(), driver, self.policy.node.as_deref())
     }
@@ -179,6 +223,7 @@ impl SessionsBuilder {
     /// ```
     #[cfg(feature = "cookie")]
     pub fn in_cookies(mut self) -> Result<Sessions> {
+        self.refuse_layouts("cookie")?;
         let Some(ring) = &self.policy.sealing.ring else {
             return Err(crate::Error::new(
                 crate::ErrorKind::InvalidConfig,

@@ -7,7 +7,7 @@ use std::ops::Deref;
 use super::Sessions;
 use crate::error::{ErrorKind, Result};
 use crate::events::EventKind;
-use crate::record::{self, Contents, Header, Standing};
+use crate::record::{Contents, Header, Standing};
 use crate::session::Session;
 use crate::store::{Coverage, Deleted, Listed, Store as _, StoreKey};
 use crate::time::Timestamp;
@@ -227,7 +227,7 @@ impl Sessions {
     ///
     /// It may have been ended.
     pub async fn revoke_one(&self, info: &SessionInfo) -> Result<bool> {
-        let deleted = self.core.store.delete(&info.key, None).await?;
+        let deleted = self.core.end_record(&info.key).await?;
         self.core.store.settle(&info.key).await?;
         self.core.ended(EventKind::Revoked, &info.key);
         Ok(deleted == Deleted::Gone)
@@ -260,7 +260,7 @@ impl Sessions {
             }
             signed_in_by = latest;
             for (key, standing) in doomed {
-                let deleted = self.core.store.delete(&key, None).await?;
+                let deleted = self.core.end_record(&key).await?;
                 self.core.store.settle(&key).await?;
                 self.core.ended(EventKind::Revoked, &key);
                 let counts = deleted == Deleted::Gone && !matches!(standing, Some(Standing::Frozen { .. }));
@@ -270,17 +270,26 @@ impl Sessions {
     }
 
     /// Walks through the records of a user, with what is in those that can be read.
+    ///
+    /// PHP keeps no index of users: in a layout that is shared with it, all records are looked at.
     async fn each_of(
         &self,
         user: &str,
         mut visit: impl FnMut(StoreKey, &Listed, Result<Contents>),
     ) -> Result<()> {
-        let user = token::user_key(user);
+        let (indexed, now) = (token::user_key(user), self.core.now());
         let mut after = None;
         loop {
-            let page = self.core.store.of_user(&user, after.as_ref(), PAGE).await?;
+            let page = match &self.core.php {
+                None => self.core.store.of_user(&indexed, after.as_ref(), PAGE).await?,
+                Some(_) => self.core.store.page(after.as_ref(), PAGE).await?,
+            };
             for listed in &page {
-                visit(listed.key, listed, record::decode(&listed.record.payload));
+                let contents = self.core.read(&listed.key, &listed.record, now);
+                let theirs = |contents: &Contents| contents.header.user.as_deref() == Some(user);
+                if self.core.php.is_none() || contents.as_ref().is_ok_and(theirs) {
+                    visit(listed.key, listed, contents);
+                }
             }
             // A page that is not full is no end: drivers leave damaged records out.
             match page.last() {

@@ -47,6 +47,13 @@ impl SharedName {
         self.ip
     }
 
+    /// Erases the id.
+    #[cfg(feature = "php")]
+    pub(crate) fn zeroize(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.id);
+        self.len = 0;
+    }
+
     /// Returns the key of the record.
     #[must_use]
     pub fn key(self) -> StoreKey {

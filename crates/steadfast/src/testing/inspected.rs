@@ -59,7 +59,8 @@ impl Sessions {
     /// ```
     pub async fn inspect(&self, cookies: impl AsRef<str>) -> Result<Option<Inspected>> {
         let lines = std::iter::once(cookies.as_ref().as_bytes());
-        let client = Client { background: true, any_device: true, ..Client::of_cookies(self.core(), lines) };
+        let client =
+            Client { background: true, any_device: true, ..Client::of_cookies(self.core(), lines, None) };
         let exchange = Arc::new(Exchange::new(Arc::clone(self.core())));
         exchange.open(Access::View, Opening::Request(|| Ok(client))).await?;
         let opened = exchange.with(|work| work.base.as_ref().map(|base| base.opened));

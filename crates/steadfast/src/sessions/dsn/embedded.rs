@@ -16,6 +16,10 @@ pub(super) fn memory(dsn: Dsn<'_>, builder: &SessionsBuilder) -> Result<SharedSt
 #[cfg(all(unix, feature = "files"))]
 pub(super) fn files(mut dsn: Dsn<'_>, builder: &SessionsBuilder) -> Result<SharedStore> {
     use crate::store::files::{FilesStore, Io};
+    #[cfg(feature = "php")]
+    if let Some(site) = builder.site() {
+        return php_files(dsn, builder, site);
+    }
     let mut options = FilesStore::options().clock(builder.clock_of_store());
     if let Some(durability) = durability(&mut dsn) {
         options = options.durability(durability);
@@ -28,9 +32,29 @@ pub(super) fn files(mut dsn: Dsn<'_>, builder: &SessionsBuilder) -> Result<Share
     Ok(builder.shared(options.open(path)?))
 }
 
+/// Opens the files of PHP's sessions.
+#[cfg(all(unix, feature = "files", feature = "php"))]
+fn php_files(
+    mut dsn: Dsn<'_>,
+    builder: &SessionsBuilder,
+    site: crate::store::php::Site,
+) -> Result<SharedStore> {
+    use crate::store::files::Io;
+    use crate::store::php::files::PhpFiles;
+    let mut options =
+        PhpFiles::options(site).clock(builder.clock_of_store()).match_ip(builder.names_have_addresses());
+    if let Some(io) = dsn.choice("io", &[("inline", Io::Inline), ("pool", Io::Pool)]) {
+        options = options.io(io);
+    }
+    let path = path_on_disk(&mut dsn);
+    dsn.finish("files:SAVE_PATH?io=inline|pool")?;
+    Ok(builder.shared(options.open(path)?))
+}
+
 #[cfg(feature = "sqlite")]
 pub(super) fn sqlite(mut dsn: Dsn<'_>, builder: &SessionsBuilder) -> Result<SharedStore> {
     use crate::store::sqlite::SqliteStore;
+    builder.refuse_layouts("sqlite")?;
     let mut options = SqliteStore::options().clock(builder.clock_of_store());
     if let Some(durability) = durability(&mut dsn) {
         options = options.durability(durability);

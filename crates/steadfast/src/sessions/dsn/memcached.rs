@@ -15,6 +15,16 @@ const GRAMMAR: &str = "memcached://USER:PASSWORD@HOST:PORT,HOST:PORT or memcache
                        &response_timeout=TIME";
 
 pub(super) async fn open(mut dsn: Dsn<'_>, builder: &SessionsBuilder) -> Result<SharedStore> {
+    #[cfg(feature = "php")]
+    if let Some(site) = builder.site() {
+        // PHP's handlers have a prefix of their own, so that of ours means nothing.
+        let prefix = dsn.text("prefix");
+        let options = options(&mut dsn);
+        dsn.finish(GRAMMAR)?;
+        let store =
+            crate::store::php::memcached::PhpMemcachedStore::connect(options, site, prefix.as_deref());
+        return Ok(builder.shared(store.await?));
+    }
     let options = options(&mut dsn);
     dsn.finish(GRAMMAR)?;
     Ok(builder.shared(options.connect().await?))

@@ -10,6 +10,8 @@ mod memcached;
 #[cfg(feature = "mysql")]
 mod mysql;
 mod parse;
+#[cfg(all(feature = "php", any(feature = "mysql", feature = "postgres")))]
+mod php;
 #[cfg(feature = "postgres")]
 mod postgres;
 #[cfg(feature = "redis")]

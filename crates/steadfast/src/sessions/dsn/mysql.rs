@@ -7,12 +7,23 @@ use crate::store::SharedStore;
 use crate::store::mysql::{MysqlOptions, MysqlStore};
 
 const GRAMMAR: &str = "mysql://user:password@host:port/database?table=NAME&create=true|false&socket=PATH\
-     &connections=N&timeout=5s&poll_interval=20ms&multi_statements=true|false&tls=on|off&tls_ca=FILE";
+     &connections=N&timeout=5s&poll_interval=20ms&multi_statements=true|false&tls=on|off&tls_ca=FILE; with a layout of CodeIgniter's also \
+     row_ids=prefixed|bare&lock_connections=N";
 
 const SWITCH: [(&str, bool); 2] = [("true", true), ("false", false)];
 
-pub(super) async fn mysql(dsn: Dsn<'_>, builder: &SessionsBuilder) -> Result<SharedStore> {
-    let (options, create) = options(dsn)?;
+pub(super) async fn mysql(mut dsn: Dsn<'_>, builder: &SessionsBuilder) -> Result<SharedStore> {
+    #[cfg(feature = "php")]
+    if let Some(site) = builder.site() {
+        use crate::store::php::mysql as shared;
+        let table = super::php::table(&mut dsn, builder, site);
+        let (options, create) = options(dsn, Some(super::php::TABLE))?;
+        if create {
+            shared::create(&options, &table).await?;
+        }
+        return Ok(builder.shared(shared::open(&options, &table).await?));
+    }
+    let (options, create) = options(dsn, None)?;
     if create {
         options.create().await?;
     }
@@ -20,12 +31,12 @@ pub(super) async fn mysql(dsn: Dsn<'_>, builder: &SessionsBuilder) -> Result<Sha
 }
 
 /// Returns the settings, and whether the tables are to be created.
-fn options(mut dsn: Dsn<'_>) -> Result<(MysqlOptions, bool)> {
+fn options(mut dsn: Dsn<'_>, usual_table: Option<&str>) -> Result<(MysqlOptions, bool)> {
     let mut options = address(&mut dsn);
     if let Some(socket) = dsn.text("socket") {
         options = options.socket(socket);
     }
-    if let Some(table) = dsn.text("table") {
+    if let Some(table) = dsn.text("table").or_else(|| usual_table.map(str::to_owned)) {
         options = options.table(table);
     }
     if let Some(connections) = dsn.parsed("connections", "a number from 1 to 1000") {
@@ -78,7 +89,7 @@ mod tests {
     fn every_option_is_read() {
         let dsn = "mysql://app:hunter2@one:1/shop?table=t&create=true&socket=/run/s&connections=2&timeout=2s\
              &poll_interval=5ms&multi_statements=false&tls_ca=/etc/ca.pem";
-        let (options, create) = options(Dsn::parse(dsn).expect("a driver")).expect("all is known");
+        let (options, create) = options(Dsn::parse(dsn).expect("a driver"), None).expect("all is known");
         let shown = format!("{options:?}");
         for part in [
             r#"host: "one", port: 1, socket: Some("/run/s")"#,

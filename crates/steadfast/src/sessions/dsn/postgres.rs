@@ -8,12 +8,23 @@ use crate::store::postgres::{DEFAULT_PORT, PostgresOptions, PostgresStore};
 
 const GRAMMAR: &str = "postgres://user:password@host:port,host:port/database?schema=NAME&table=NAME\
      &create=true|false&connections=N&prepared=true|false&listen=true|false&timeout=5s&connect_timeout=3s\
-     &socket=DIRECTORY&tls=on|off&tls_ca=FILE";
+     &socket=DIRECTORY&tls=on|off&tls_ca=FILE; with a layout of CodeIgniter's also \
+     row_ids=prefixed|bare&lock_connections=N";
 
 const SWITCH: [(&str, bool); 2] = [("true", true), ("false", false)];
 
-pub(super) async fn postgres(dsn: Dsn<'_>, builder: &SessionsBuilder) -> Result<SharedStore> {
-    let (options, create) = options(dsn)?;
+pub(super) async fn postgres(mut dsn: Dsn<'_>, builder: &SessionsBuilder) -> Result<SharedStore> {
+    #[cfg(feature = "php")]
+    if let Some(site) = builder.site() {
+        use crate::store::php::postgres as shared;
+        let table = super::php::table(&mut dsn, builder, site);
+        let (options, create) = options(dsn, Some(super::php::TABLE))?;
+        if create {
+            shared::create(&options, &table).await?;
+        }
+        return Ok(builder.shared(shared::open(&options, &table).await?));
+    }
+    let (options, create) = options(dsn, None)?;
     if create {
         options.create().await?;
     }
@@ -21,7 +32,7 @@ pub(super) async fn postgres(dsn: Dsn<'_>, builder: &SessionsBuilder) -> Result<
 }
 
 /// Returns the settings, and whether the tables are to be created.
-fn options(mut dsn: Dsn<'_>) -> Result<(PostgresOptions, bool)> {
+fn options(mut dsn: Dsn<'_>, usual_table: Option<&str>) -> Result<(PostgresOptions, bool)> {
     let mut options = PostgresStore::options();
     let address = dsn.take_address();
     for host in address.hosts {
@@ -42,7 +53,7 @@ fn options(mut dsn: Dsn<'_>) -> Result<(PostgresOptions, bool)> {
     if let Some(schema) = dsn.text("schema") {
         options = options.schema(schema);
     }
-    if let Some(table) = dsn.text("table") {
+    if let Some(table) = dsn.text("table").or_else(|| usual_table.map(str::to_owned)) {
         options = options.table(table);
     }
     if let Some(connections) = dsn.parsed("connections", "a number from 1 to 64") {
@@ -74,7 +85,7 @@ mod tests {
     fn every_option_is_read() {
         let dsn = "postgres://app:hunter2@one:1,two/shop?schema=s&table=t&create=true&connections=2&prepared=false\
              &listen=false&timeout=2s&connect_timeout=1s&tls_ca=/etc/ca.pem";
-        let (options, create) = options(Dsn::parse(dsn).expect("a driver")).expect("all is known");
+        let (options, create) = options(Dsn::parse(dsn).expect("a driver"), None).expect("all is known");
         let shown = format!("{options:?}");
         for part in [
             r#"[("one", 1), ("two", 5432)]"#,
@@ -91,7 +102,7 @@ mod tests {
     #[test]
     fn all_faults_are_reported_at_once() {
         let dsn = "postgres://app:hunter2@/shop?prepared=1&connections=x&sslmode=require";
-        let error = options(Dsn::parse(dsn).expect("a driver")).expect_err("refused").to_string();
+        let error = options(Dsn::parse(dsn).expect("a driver"), None).expect_err("refused").to_string();
         for part in ["a host is missing", "`prepared` is one of", "`connections` is", "no option `sslmode`"] {
             assert!(error.contains(part), "{part} in {error}");
         }

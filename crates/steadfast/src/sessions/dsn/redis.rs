@@ -16,6 +16,16 @@ const PORT: u16 = 6379;
 const SENTINEL_PORT: u16 = 26379;
 
 pub(super) async fn redis(mut dsn: Dsn<'_>, builder: &SessionsBuilder) -> Result<SharedStore> {
+    #[cfg(feature = "php")]
+    if let Some(site) = builder.site() {
+        // PHP's handlers have a prefix of their own, so that of ours means nothing.
+        let prefix = dsn.text("prefix");
+        let (options, servers) = read(&mut dsn);
+        dsn.finish(GRAMMAR)?;
+        let store =
+            crate::store::php::redis::PhpRedisStore::connect(options, servers, site, prefix.as_deref());
+        return Ok(builder.shared(store.await?));
+    }
     let (options, servers) = read(&mut dsn);
     dsn.finish(GRAMMAR)?;
     Ok(builder.shared(options.connect(servers).await?))

@@ -51,13 +51,13 @@ pub struct MysqlOptions {
     pub(super) user: Option<String>,
     pub(super) password: Option<String>,
     pub(super) database: Option<String>,
-    pub(super) table: String,
-    pub(super) connections: usize,
-    pub(super) timeout: Duration,
+    pub(in crate::store) table: String,
+    pub(in crate::store) connections: usize,
+    pub(in crate::store) timeout: Duration,
     pub(super) poll_interval: Duration,
-    pub(super) multi_statements: bool,
+    pub(in crate::store) multi_statements: bool,
     pub(super) tls: Tls,
-    pub(super) pool: Option<Pool>,
+    pub(in crate::store) pool: Option<Pool>,
 }
 
 impl Default for MysqlOptions {
@@ -257,7 +257,7 @@ impl MysqlOptions {
         open::store(&self).await
     }
 
-    fn check(&self) -> Result<()> {
+    pub(in crate::store) fn check(&self) -> Result<()> {
         let mut faults = Vec::new();
         if let Err(fault) = check_table(&self.table) {
             faults.push(fault.to_string());

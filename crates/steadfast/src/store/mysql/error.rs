@@ -7,14 +7,14 @@ use mysql_async::{DriverError, IoError, ServerError};
 use crate::error::{Error, ErrorKind};
 
 /// The driver's name.
-pub(super) const DRIVER: &str = "mysql";
+pub(in crate::store) const DRIVER: &str = "mysql";
 
 /// A key that there is already.
 const DUPLICATE: u16 = 1062;
 
 /// Why work on a connection was not done.
 #[derive(Debug)]
-pub(super) enum Fault {
+pub(in crate::store) enum Fault {
     /// The server or the way to it.
     Mysql(mysql_async::Error),
     /// A column holds what this driver never writes.
@@ -37,7 +37,7 @@ impl Fault {
     }
 
     /// Reports whether a record with the same key was there before.
-    pub(super) fn is_duplicate(&self) -> bool {
+    pub(in crate::store) fn is_duplicate(&self) -> bool {
         self.code() == Some(DUPLICATE)
     }
 
@@ -63,7 +63,7 @@ impl Fault {
 
 /// When something failed: at start what is denied or not there is a wrong setting.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum When {
+pub(in crate::store) enum When {
     /// While the store is opened.
     AtStart,
     /// In a running store.
@@ -96,7 +96,7 @@ pub(super) fn config_fault(message: impl Into<String>) -> Error {
 }
 
 /// Explains a failure.
-pub(super) fn explain(fault: Fault, when: When) -> Error {
+pub(in crate::store) fn explain(fault: Fault, when: When) -> Error {
     match fault {
         Fault::Column => {
             failed(ErrorKind::Corrupt, "a column of the record holds what this driver never writes")
@@ -118,7 +118,7 @@ fn too_large() -> Error {
 }
 
 /// Explains that no connection came in time: none was made, and none came free.
-pub(super) fn no_connection() -> Error {
+pub(in crate::store) fn no_connection() -> Error {
     failed(
         ErrorKind::TimedOut,
         "no connection came free within `timeout`: the server does not answer, or `connections` is too low",

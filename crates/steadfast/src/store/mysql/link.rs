@@ -12,19 +12,19 @@ use super::sql::ROLLBACK;
 
 /// A connection of the pool. Unless it is [given back](Self::give_back) it is closed: then nobody knows
 /// whether the last answer has been read, or a transaction is open.
-pub(super) struct Link {
+pub(in crate::store) struct Link {
     /// `None` once it was given back.
     conn: Option<Conn>,
     in_transaction: bool,
 }
 
 impl Link {
-    pub(super) fn new(conn: Conn) -> Self {
+    pub(in crate::store) fn new(conn: Conn) -> Self {
         Self { conn: Some(conn), in_transaction: false }
     }
 
     /// Hands the connection back to its pool, for others to use.
-    pub(super) fn give_back(mut self) {
+    pub(in crate::store) fn give_back(mut self) {
         drop(self.conn.take());
     }
 
@@ -95,7 +95,7 @@ impl Link {
         Ok(())
     }
 
-    pub(super) fn conn(&mut self) -> &mut Conn {
+    pub(in crate::store) fn conn(&mut self) -> &mut Conn {
         self.conn.as_mut().expect("a link has its connection until it is given back")
     }
 }

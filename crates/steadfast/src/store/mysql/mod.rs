@@ -24,3 +24,13 @@ mod writes;
 pub use config::MysqlOptions;
 pub use schema::SESSION;
 pub use store::MysqlStore;
+
+/// What the driver for CodeIgniter's table uses of this one.
+#[cfg(feature = "php")]
+pub(in crate::store) mod shared {
+    pub(in crate::store) use super::error::{DRIVER, Fault, When, explain, no_connection};
+    pub(in crate::store) use super::link::Link;
+    pub(in crate::store) use super::open::pool;
+    pub(in crate::store) use super::schema::check_version;
+    pub(in crate::store) use super::sql::{BEGIN, COMMIT, NOW_IN_MICROS};
+}

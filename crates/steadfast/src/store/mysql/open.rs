@@ -36,7 +36,7 @@ const STATEMENTS: usize = 64;
 pub(super) fn lender(options: &MysqlOptions) -> Result<Lender> {
     let pool = match &options.pool {
         Some(pool) => pool.clone(),
-        None => Pool::new(connection(options)?),
+        None => pool(options, options.connections, &[])?,
     };
     Ok(Lender::new(pool, options.timeout, When::AtStart))
 }
@@ -48,9 +48,14 @@ pub(super) async fn store(options: &MysqlOptions) -> Result<MysqlStore> {
     Ok(MysqlStore::new(lender.running(), options, &server))
 }
 
-fn connection(options: &MysqlOptions) -> Result<Opts> {
-    let constraints = PoolConstraints::new(1, options.connections)
-        .ok_or_else(|| config_fault("`connections` is at least 1"))?;
+/// Makes a pool of the store's own, of so many connections, each of which is told something more at first.
+pub(in crate::store) fn pool(options: &MysqlOptions, connections: usize, also: &[&str]) -> Result<Pool> {
+    Ok(Pool::new(connection(options, connections, also)?))
+}
+
+fn connection(options: &MysqlOptions, connections: usize, also: &[&str]) -> Result<Opts> {
+    let constraints =
+        PoolConstraints::new(1, connections).ok_or_else(|| config_fault("`connections` is at least 1"))?;
     let pool = PoolOpts::new()
         .with_constraints(constraints)
         .with_inactive_connection_ttl(IDLE)
@@ -63,10 +68,11 @@ fn connection(options: &MysqlOptions) -> Result<Opts> {
         }
     };
     // The client library sends them from the last to the first.
+    let said = also.iter().copied().rev().chain([ISOLATION, SESSION]);
     let setup = if options.multi_statements {
-        vec![format!("{SESSION};{ISOLATION}")]
+        vec![said.rev().collect::<Vec<_>>().join(";")]
     } else {
-        vec![ISOLATION.to_owned(), SESSION.to_owned()]
+        said.map(str::to_owned).collect()
     };
     let builder = OptsBuilder::default()
         .ip_or_hostname(&options.host)

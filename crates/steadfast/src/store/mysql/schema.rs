@@ -142,7 +142,7 @@ fn check_table(about: Option<[Value; 2]>) -> Result<()> {
     Ok(())
 }
 
-fn check_version(version: &str) -> Result<()> {
+pub(in crate::store) fn check_version(version: &str) -> Result<()> {
     let mut numbers = version.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u64>);
     let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
         return Err(config_fault("the server does not say its version as MySQL and MariaDB do"));

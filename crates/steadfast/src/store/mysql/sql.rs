@@ -29,9 +29,12 @@ macro_rules! record_columns {
     };
 }
 
+/// The present time, within a statement.
+#[cfg(feature = "php")]
+pub(in crate::store) const NOW_IN_MICROS: &str = now!();
 pub(super) const NOW: &str = concat!("SELECT ", now!());
-pub(super) const BEGIN: &str = "START TRANSACTION";
-pub(super) const COMMIT: &str = "COMMIT";
+pub(in crate::store) const BEGIN: &str = "START TRANSACTION";
+pub(in crate::store) const COMMIT: &str = "COMMIT";
 pub(super) const ROLLBACK: &str = "ROLLBACK";
 
 /// All that is said about one table.

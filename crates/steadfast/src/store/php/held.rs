@@ -4,6 +4,7 @@
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::store::by_key::ByKey;
@@ -12,6 +13,8 @@ use crate::store::{Lease, LeaseToken, StoreKey};
 /// The locks that are held, by key of the record.
 pub(super) struct HeldLocks<L> {
     places: Mutex<ByKey<Place<L>>>,
+    /// Rung when a call has ended its work under a lock.
+    worked: Notify,
 }
 
 struct Place<L> {
@@ -47,6 +50,38 @@ impl<L> HeldLocks<L> {
         self.take(key, token)
     }
 
+    /// Takes a lock out as [`take`](Self::take) does, after a call that works under it.
+    pub(super) async fn taken(&self, key: &StoreKey, token: LeaseToken) -> Option<Taken<'_, L>> {
+        loop {
+            let worked = self.worked.notified();
+            if let Some(taken) = self.take(key, token) {
+                return Some(taken);
+            }
+            if self.holder(key) != Some(token) {
+                return None;
+            }
+            worked.await;
+        }
+    }
+
+    /// Takes a lock out as [`take_any`](Self::take_any) does, after a call that works under it.
+    pub(super) async fn taken_any(&self, key: &StoreKey) -> Option<Taken<'_, L>> {
+        loop {
+            let worked = self.worked.notified();
+            if let Some(taken) = self.take_any(key) {
+                return Some(taken);
+            }
+            if !self.has(key) {
+                return None;
+            }
+            worked.await;
+        }
+    }
+
+    fn holder(&self, key: &StoreKey) -> Option<LeaseToken> {
+        self.places().get(key).map(|place| place.token)
+    }
+
     /// Starts the time of a held lock anew, and reports whether the token still holds it.
     pub(super) fn renew(&self, key: &StoreKey, lease: Lease) -> bool {
         let mut places = self.places();
@@ -55,6 +90,11 @@ impl<L> HeldLocks<L> {
         };
         place.until = Instant::now() + lease.ttl;
         true
+    }
+
+    /// Returns when the time of the first lock is over; `None` if none is held.
+    pub(super) fn next_end(&self) -> Option<Instant> {
+        self.places().values().map(|place| place.until).min()
     }
 
     /// Takes out the locks whose time is over and under which nobody works, to be given back.
@@ -73,7 +113,7 @@ impl<L> HeldLocks<L> {
 
 impl<L> Default for HeldLocks<L> {
     fn default() -> Self {
-        Self { places: Mutex::default() }
+        Self { places: Mutex::default(), worked: Notify::new() }
     }
 }
 
@@ -100,7 +140,8 @@ impl<L> Taken<'_, L> {
 
     /// Goes on holding the lock.
     pub(super) fn keep(mut self) {
-        if let Some(place) = self.held.places().get_mut(&self.key) {
+        // Unless it is somebody else's by now.
+        if let Some(place) = self.held.places().get_mut(&self.key).filter(|place| place.token == self.token) {
             place.lock = self.lock.take();
         }
     }
@@ -118,6 +159,8 @@ impl<L> Drop for Taken<'_, L> {
         if places.get(&self.key).is_some_and(|place| place.token == self.token && place.lock.is_none()) {
             places.remove(&self.key);
         }
+        drop(places);
+        self.held.worked.notify_waiters();
     }
 }
 
@@ -144,6 +187,34 @@ mod tests {
         taken.keep();
         assert_eq!(held.take_any(&KEY).expect("kept").end(), "lock");
         assert!(!held.has(&KEY));
+    }
+
+    #[tokio::test]
+    async fn a_call_waits_for_the_one_that_works_under_the_lock() {
+        let held = HeldLocks::default();
+        let lease = lease();
+        held.insert(KEY, lease, "lock");
+        let first = held.take(&KEY, lease.token).expect("held");
+        let mut second = std::pin::pin!(held.taken(&KEY, lease.token));
+        let mut third = std::pin::pin!(held.taken_any(&KEY));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(
+            second.as_mut().poll(&mut context).is_pending() && third.as_mut().poll(&mut context).is_pending()
+        );
+        first.keep();
+        assert_eq!(second.await.expect("kept").end(), "lock");
+        assert!(third.await.is_none(), "it was ended");
+    }
+
+    #[tokio::test]
+    async fn a_lock_that_was_lost_meanwhile_does_not_come_back() {
+        let held = HeldLocks::default();
+        let (mine, other) = (lease(), lease());
+        held.insert(KEY, mine, "mine");
+        let taken = held.take(&KEY, mine.token).expect("held");
+        held.insert(KEY, other, "other");
+        taken.keep();
+        assert_eq!(held.take(&KEY, other.token).expect("its own").end(), "other");
     }
 
     #[tokio::test]

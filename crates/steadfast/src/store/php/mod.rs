@@ -6,19 +6,30 @@
 //! writing. The deadline follows from the time of the last use and the site's lifetime of a session.
 //! There is no index of users; none of PHP's programs would keep it.
 
+#[cfg(all(unix, feature = "files"))]
+pub mod files;
 mod held;
 #[cfg(any(feature = "memcached", feature = "redis"))]
 mod keys;
 #[cfg(feature = "memcached")]
 pub mod memcached;
+#[cfg(feature = "mysql")]
+pub mod mysql;
 #[cfg(any(feature = "memcached", feature = "redis"))]
 mod polling;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+mod sql;
 
 use std::time::Duration;
 
 use crate::policy::Layout;
+
+#[cfg(any(feature = "mysql", feature = "postgres"))]
+pub use sql::{RowIds, SharedTable};
 
 /// What a site's PHP programs have agreed on.
 #[derive(Clone, Debug)]

@@ -64,7 +64,7 @@ pub trait Clients: Send + Sync + 'static {
 
 /// What a connection is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Role {
+pub(in crate::store) enum Role {
     /// The calls of requests, each of which takes a moment.
     Requests,
     /// Lists, counts and purges, which may take longer, and notifications.
@@ -72,15 +72,15 @@ pub(super) enum Role {
 }
 
 /// A connection on its way.
-pub(super) type Connecting<'a> = Pin<Box<dyn Future<Output = Result<Box<dyn Held>>> + Send + 'a>>;
+pub(in crate::store) type Connecting<'a> = Pin<Box<dyn Future<Output = Result<Box<dyn Held>>> + Send + 'a>>;
 
 /// Where connections come from.
-pub(super) trait Source: fmt::Debug + Send + Sync {
+pub(in crate::store) trait Source: fmt::Debug + Send + Sync {
     fn connect(&self, role: Role) -> Connecting<'_>;
 }
 
 /// A connection that is held.
-pub(super) trait Held: Send + Sync {
+pub(in crate::store) trait Held: Send + Sync {
     fn client(&self) -> &Client;
 
     /// Reports whether the ends of leases are heard of through this connection.

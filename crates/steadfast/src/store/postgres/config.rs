@@ -289,6 +289,24 @@ impl PostgresOptions {
         })
     }
 
+    /// Returns the names of schema and table, and what makes connections.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidConfig` with all faults of the settings.
+    #[cfg(feature = "php")]
+    pub(in crate::store) fn connections_of_own(&self) -> Result<(Names, Own)> {
+        let names = self.check()?;
+        let own = self.own(&names, &Arc::default())?;
+        Ok((names, own))
+    }
+
+    /// Returns how many connections, and the time limits for connecting and for a statement.
+    #[cfg(feature = "php")]
+    pub(in crate::store) fn limits(&self) -> (usize, Duration, Duration) {
+        (self.connections, self.connect_timeout, self.timeout)
+    }
+
     fn check(&self) -> Result<Names> {
         let names = Names::new(&self.schema, &self.table);
         let mut faults = names.as_ref().err().cloned().unwrap_or_default();

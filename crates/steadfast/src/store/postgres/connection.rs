@@ -129,7 +129,7 @@ fn typed<'a>(statement: Statement, params: Params<'a>) -> Vec<(&'a (dyn ToSql + 
 }
 
 /// Waits for all of them at once, so that their messages leave together.
-async fn all<T, F>(futures: impl Iterator<Item = F>) -> Result<Vec<T>, PgError>
+pub(in crate::store) async fn all<T, F>(futures: impl Iterator<Item = F>) -> Result<Vec<T>, PgError>
 where
     F: Future<Output = Result<T, PgError>>,
 {

@@ -9,10 +9,10 @@ use tokio_postgres::error::SqlState;
 use crate::error::{Error, ErrorKind};
 
 /// The driver's name.
-pub(super) const DRIVER: &str = "postgres";
+pub(in crate::store) const DRIVER: &str = "postgres";
 
 /// Makes an error of this driver.
-pub(super) fn failed(kind: ErrorKind, message: &'static str) -> Error {
+pub(in crate::store) fn failed(kind: ErrorKind, message: &'static str) -> Error {
     Error::new(kind, message).in_driver(DRIVER)
 }
 
@@ -28,7 +28,7 @@ pub(super) fn too_slow() -> Error {
     )
 }
 
-pub(super) fn too_slow_to_connect() -> Error {
+pub(in crate::store) fn too_slow_to_connect() -> Error {
     failed(
         ErrorKind::TimedOut,
         "no connection within `connect_timeout`: look whether the server answers, and at the network in between",
@@ -36,7 +36,7 @@ pub(super) fn too_slow_to_connect() -> Error {
 }
 
 /// Explains a failure while the store is opened: what the operator has to change is a wrong setting.
-pub(super) fn at_open(error: PgError) -> Error {
+pub(in crate::store) fn at_open(error: PgError) -> Error {
     let (kind, message) = match error.as_db_error() {
         Some(cause) if is_set_up(cause.code()) => {
             (ErrorKind::InvalidConfig, of_code(cause.code(), cause.message()).1)
@@ -54,7 +54,7 @@ pub(super) fn at_open(error: PgError) -> Error {
 }
 
 /// Explains a failure of a running store.
-pub(super) fn at_run(error: PgError) -> Error {
+pub(in crate::store) fn at_run(error: PgError) -> Error {
     let (kind, message) = explain(&error);
     explained(kind, message, error)
 }

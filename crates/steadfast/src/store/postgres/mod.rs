@@ -26,3 +26,13 @@ pub use clients::Clients;
 pub(crate) use config::DEFAULT_PORT;
 pub use config::PostgresOptions;
 pub use store::PostgresStore;
+
+/// What the driver for CodeIgniter's table uses of this one.
+#[cfg(feature = "php")]
+pub(in crate::store) mod shared {
+    pub(in crate::store) use super::clients::{Held, Role, Source};
+    pub(in crate::store) use super::connection::all;
+    pub(in crate::store) use super::error::{DRIVER, at_open, at_run, failed, too_slow_to_connect};
+    pub(in crate::store) use super::names::Names;
+    pub(in crate::store) use super::own::Own;
+}

@@ -8,7 +8,7 @@ const MAX_NAME: usize = 48;
 
 /// Where the records are. Both names are checked, and quoted wherever they are written.
 #[derive(Debug, Clone)]
-pub(super) struct Names {
+pub(in crate::store) struct Names {
     schema: String,
     table: String,
 }
@@ -36,12 +36,12 @@ impl Names {
     }
 
     /// Returns the table of the records as statements name it.
-    pub(super) fn records(&self) -> String {
+    pub(in crate::store) fn records(&self) -> String {
         format!("\"{}\".\"{}\"", self.schema, self.table)
     }
 
     /// Puts the names into a text: `{records}`, `{set_aside}`, `{table}`, `{channel}`.
-    pub(super) fn fill_in(&self, text: &str) -> String {
+    pub(in crate::store) fn fill_in(&self, text: &str) -> String {
         let Self { schema, table } = self;
         text.replace("{records}", &self.records())
             .replace("{set_aside}", &format!("\"{schema}\".\"{table}_set_aside\""))

@@ -15,7 +15,7 @@ use crate::store::StoreKey;
 use crate::store::waits::Waits;
 
 /// Makes connections from the settings.
-pub(super) struct Own {
+pub(in crate::store) struct Own {
     pub(super) config: Config,
     #[cfg(feature = "tls")]
     pub(super) tls: Option<tokio_postgres_rustls::MakeRustlsConnect>,

@@ -1,11 +1,19 @@
 //! Sessions that are shared with PHP, against real PHP.
 
+mod codec;
 #[cfg(all(unix, feature = "files"))]
 mod files;
 #[cfg(any(feature = "memcached", feature = "redis"))]
 mod keyed;
+mod layout;
 #[cfg(feature = "memcached")]
 mod memcached;
+#[cfg(all(feature = "mysql", feature = "postgres"))]
+mod mysql;
 mod peer;
+#[cfg(all(feature = "mysql", feature = "postgres"))]
+mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(all(feature = "mysql", feature = "postgres"))]
+mod sql;

@@ -1,21 +1,18 @@
-//! A real PHP process that a test drives: `tests/php/peer.php`, where its options and operations are listed.
+//! A real PHP process that a test drives, and waits for without holding others up.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use steadfast_servers::Php;
 use tokio::sync::mpsc;
 
-const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/php/peer.php");
 /// How long an answer may take. PHP waits up to 30 s for locks that nobody frees.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A PHP application in one process. Dropped, it is killed.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    process: Child,
-    stdin: ChildStdin,
+    process: Php,
     lines: mpsc::UnboundedReceiver<Value>,
 }
 
@@ -37,24 +34,12 @@ pub(crate) struct Answer {
 impl Peer {
     /// Starts a process with the options that are listed in `peer.php`.
     pub(crate) fn start(options: &Value) -> Self {
-        let mut process = Command::new("php")
-            .args([PROGRAM, &options.to_string()])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("php with its session extension is installed");
-        let stdin = process.stdin.take().expect("it is piped");
-        let stdout = process.stdout.take().expect("it is piped");
         let (sender, lines) = mpsc::unbounded_channel();
-        std::thread::spawn(move || {
-            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                let line = serde_json::from_str(&line).unwrap_or_else(|_| panic!("PHP printed: {line}"));
-                if sender.send(line).is_err() {
-                    return;
-                }
-            }
+        let process = Php::start("peer.php", &options.to_string(), move |line| {
+            let line = serde_json::from_str(&line).unwrap_or_else(|_| panic!("PHP printed: {line}"));
+            sender.send(line).is_ok()
         });
-        Self { process, stdin, lines }
+        Self { process: process.expect("PHP starts"), lines }
     }
 
     /// Runs a request to its end: `cookie` is the id that the browser sends, `ops` are its operations.
@@ -77,7 +62,7 @@ impl Peer {
 
     /// Begins a request; [`answer`](Self::answer) waits for its end.
     pub(crate) fn send(&mut self, request: &Value) {
-        writeln!(self.stdin, "{request}").expect("PHP runs");
+        self.process.send(&request.to_string()).expect("PHP runs");
     }
 
     /// Waits for an event of the request under way: `starting`, `started`, `waiting`.
@@ -88,7 +73,7 @@ impl Peer {
 
     /// Lets a request go on that waits.
     pub(crate) fn go_on(&mut self) {
-        writeln!(self.stdin, "go on").expect("PHP runs");
+        self.process.send("go on").expect("PHP runs");
     }
 
     /// Waits for the end of a request.
@@ -110,40 +95,27 @@ impl Peer {
 
     /// Ends the process as `kill -9` does, whatever it holds.
     pub(crate) fn kill(&mut self) {
-        self.process.kill().expect("PHP runs");
-        self.process.wait().expect("it can be waited for");
+        self.process.kill().expect("it can be waited for");
     }
 
     /// Stops the process until [`resume`](Self::resume).
     pub(crate) fn pause(&self) {
-        self.signal("-STOP");
+        self.process.pause().expect("PHP runs");
     }
 
     /// Lets a stopped process go on.
     pub(crate) fn resume(&self) {
-        self.signal("-CONT");
+        self.process.resume().expect("PHP runs");
     }
 
     /// Returns the number of the process.
     pub(crate) fn pid(&self) -> u32 {
-        self.process.id()
-    }
-
-    fn signal(&self, signal: &str) {
-        let sent = Command::new("kill").args([signal, &self.pid().to_string()]).status();
-        assert!(sent.expect("there is a program to send signals").success(), "PHP runs");
+        self.process.pid()
     }
 
     async fn line(&mut self) -> Value {
         let line = tokio::time::timeout(PATIENCE, self.lines.recv()).await;
         line.expect("PHP answers in time").expect("PHP runs")
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
     }
 }
 

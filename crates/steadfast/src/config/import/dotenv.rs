@@ -1,17 +1,17 @@
 //! Reads the lines of a `.env` file.
 
-/// Iterates over the names and values of a `.env` file.
+/// Iterates over the lines of a `.env` file that hold a pair: number, name, value.
 ///
 /// A line is `name = value`, with `export` before it or not; the value may be in single or double quotes,
 /// in which a backslash escapes the next character. After an unquoted value, ` #` begins a comment. Lines
 /// that are empty, comments or no pair are skipped.
-pub(super) fn pairs(text: &str) -> impl Iterator<Item = (&str, String)> {
-    text.lines().filter_map(|line| {
+pub(super) fn pairs(text: &str) -> impl Iterator<Item = (usize, &str, String)> {
+    text.lines().zip(1..).filter_map(|(line, number)| {
         let (name, value) = line.split_once('=')?;
         let name = name.trim();
         let name = name.strip_prefix("export ").map_or(name, str::trim);
         let is_comment = name.starts_with('#');
-        (!name.is_empty() && !is_comment).then(|| (name, value_of(value.trim())))
+        (!name.is_empty() && !is_comment).then(|| (number, name, value_of(value.trim())))
     })
 }
 
@@ -45,7 +45,7 @@ mod tests {
     #[track_caller]
     fn check(line: &str, expected: Option<(&str, &str)>) {
         let found: Vec<_> = pairs(line).collect();
-        let found: Vec<_> = found.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let found: Vec<_> = found.iter().map(|(_, name, value)| (*name, value.as_str())).collect();
         assert_eq!(found, Vec::from_iter(expected));
     }
 

@@ -1,0 +1,105 @@
+//! From PHP's bytes to what the life cycle works with: a header, and values with their marks.
+
+use serde::de::DeserializeOwned;
+
+use super::forwarding::{Left, Origin, PhpSide};
+use super::kept_origin::KeptOrigin;
+use super::markers::{Markers, Text, from_second};
+use super::{PhpLayout, reserved};
+use crate::codec::{Encoding, php};
+use crate::error::Result;
+use crate::record::{Contents, Header, Standing, Values};
+use crate::store::{Record, SharedName, StoreKey};
+use crate::time::Timestamp;
+use crate::token::Secret;
+
+impl PhpLayout {
+    /// Reads a session of PHP's.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) for what PHP would not read either.
+    pub(crate) fn read(&self, key: &StoreKey, record: &Record, now: Timestamp) -> Result<Contents> {
+        let split = php::split(self.format, &record.payload)?;
+        let mut values = Values::of_php(record.payload.clone(), split);
+        let flash_tag = mark(&mut values);
+        let rotated_at = take(&mut values, reserved::REGENERATED).map(from_second);
+        let user = self.user_of(&mut values);
+        let side = PhpSide {
+            user_read: user.clone(),
+            is_timed: rotated_at.is_some(),
+            left: take_left(&mut values, key),
+            origin: take_origin(&mut values, key),
+            csrf: take::<Text>(&mut values, reserved::CSRF)
+                .and_then(|Text(hex)| std::str::from_utf8(&hex).ok().and_then(crate::hex::decode)),
+        };
+        let frozen = side.left.is_some_and(|left| left.to.is_none());
+        // PHP keeps no other times. Where there is none at all, the session counts as new.
+        let rotated_at = rotated_at.unwrap_or(now).min(now);
+        let header = Header {
+            data_tag: record.version.as_u64(),
+            created_at: rotated_at,
+            rotated_at,
+            seen_at: record.expires_at - self.lifetime,
+            absolute_at: Timestamp::MAX,
+            flash_at: flash_tag,
+            idle: self.lifetime,
+            persistent: self.cookie_lifetime.is_some(),
+            secret: Secret::SHARED.digest(),
+            predecessor: None,
+            standing: if frozen { Standing::Frozen { successor: *key } } else { Standing::Live },
+            user,
+            device: None,
+            bound_ip: None,
+            bound_agent: None,
+            php: Some(Box::new(side)),
+        };
+        Ok(Contents { codec: Encoding::Php(self.format), header, values })
+    }
+
+    /// Finds out who is signed in, on either side.
+    fn user_of(&self, values: &mut Values) -> Option<String> {
+        let Text(user) = if reserved::is_reserved(&self.user_key) {
+            take(values, &self.user_key)?
+        } else {
+            php::from_slice(values.get(&self.user_key)?.value).ok()?
+        };
+        String::from_utf8(user).ok().filter(|user| !user.is_empty())
+    }
+}
+
+/// Gives flash and temp values their marks, and returns what stands for the time of the last change to the
+/// markers, of which PHP keeps none: a number made of them, long past.
+fn mark(values: &mut Values) -> Timestamp {
+    let Some(table) = values.hide(reserved::MARKERS) else { return Timestamp::EPOCH };
+    let tag = Timestamp::from_micros(u64::from(crc32fast::hash(table)) + 1);
+    let Markers(markers) = php::from_slice(table).unwrap_or_default();
+    for (key, marker) in markers {
+        values.set_mark(&key, marker.into());
+    }
+    tag
+}
+
+/// Takes a key of the layout's own out of sight, and reads its value; `None` for one of another type, too.
+fn take<T: DeserializeOwned>(values: &mut Values, key: &[u8]) -> Option<T> {
+    php::from_slice(values.hide(key)?).ok()
+}
+
+fn take_left(values: &mut Values, key: &StoreKey) -> Option<Left> {
+    let to = take::<Text>(values, reserved::NEW_ID);
+    let until = take(values, reserved::LEFT_UNTIL).map(from_second)?;
+    // A name that could be no id leads nowhere.
+    let to = to.and_then(|Text(id)| same_client(key, &id));
+    Some(Left { to, until })
+}
+
+fn take_origin(values: &mut Values, key: &StoreKey) -> Option<Origin> {
+    let KeptOrigin { id, until, left } = take(values, reserved::ORIGIN)?;
+    let name = same_client(key, id.as_bytes())?;
+    Some(Origin { name, until: from_second(until), left })
+}
+
+/// Returns the name of another id of the same client.
+fn same_client(key: &StoreKey, id: &[u8]) -> Option<SharedName> {
+    SharedName::new(id, key.shared().and_then(SharedName::ip))
+}

@@ -1,0 +1,271 @@
+//! What is different for a session that is shared with PHP: its id is all there is, so a rotation gives it
+//! another record, and what PHP still writes into the old one has to be carried over.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::exchange::{Access, Base, Client, Exchange, Opening, Work, missing};
+use super::open::Entered;
+use super::prepare::{Fresh, Op};
+use super::{Core, MAX_HOPS};
+use crate::error::{Error, ErrorKind, Result};
+use crate::events::{Anomaly, EventKind};
+use crate::layout::{CaughtUp, Left, Origin};
+use crate::plan::{Admission, Opened, Rotation};
+use crate::record::{Contents, Values};
+use crate::store::{Acquired, Deleted, Found, Lease, LeaseToken, Record, Store as _, StoreKey, Version};
+use crate::time::Timestamp;
+use crate::token::Token;
+
+/// How often the end of a copy is tried, while PHP goes on writing into it.
+const TRIES: usize = 3;
+
+impl Exchange {
+    /// Goes on where the session went, if its id has changed since the request was sent.
+    pub(super) async fn follow(
+        &self,
+        access: Access,
+        mut entered: Option<Box<Entered>>,
+        client: &Client,
+    ) -> Result<Option<Box<Entered>>> {
+        for _ in 0..MAX_HOPS {
+            let Some(to) = entered.as_ref().and_then(|entered| entered.base.header.moved_to()) else {
+                return Ok(entered);
+            };
+            // The turn under the old id ends here: nobody waits for one id and holds another.
+            let Some(before) = entered.take().map(|before| *before) else { return Ok(None) };
+            let Entered { base: Base { token, key, .. }, values, turn, .. } = before;
+            drop(turn);
+            let token = token.and_then(|_| to.shared().copied()).map(Token::shared);
+            entered = self.enter(access, to, token, client).await?;
+            if let Some(entered) = &mut entered {
+                self.core.observer.tell(EventKind::Forwarded, &entered.base.key);
+                entered.came_from(&key, &values, access, &self.core);
+            }
+        }
+        Ok(None)
+    }
+
+    /// Lets the copy under an id of before end, where the node that should have done it did not.
+    pub(super) fn settle_origin_if_over(&self, access: Access, entered: Option<&Entered>) {
+        let Some(Entered { base, .. }) = entered else { return };
+        let over = base.header.origin_key().is_some() && !base.header.has_origin(base.found.now);
+        if over && access > Access::View && base.token.is_some() {
+            let (core, key) = (Arc::clone(&self.core), base.key);
+            self.core.off_path.run(async move { core.settle_origin(key).await });
+        }
+    }
+
+    /// Waits for PHP's lock after a conflict, and does everything again on what is there then.
+    ///
+    /// A request that held the lock does nothing again: it has lost it.
+    pub(super) async fn rebase_under_lock(&self) -> Result<()> {
+        let (token, key, client) = self.with(|work| {
+            let base = work.base.as_ref().expect("only a record that was opened can be in conflict");
+            (base.token.clone(), base.key, std::mem::take(&mut work.client))
+        });
+        let before = self.with(|work| work.turn.take());
+        drop(before);
+        let entered = match self.take_turn(key, token, &client).await {
+            Ok(entered) => self.follow(Access::Exclusive, entered, &client).await,
+            Err(error) => Err(error),
+        };
+        self.with(|work| work.client = client);
+        let Some(entered) = entered? else { return Err(missing()) };
+        self.core.observer.tell(EventKind::Replayed, &key);
+        let (again, turn) = entered.into_again();
+        self.with(|work| {
+            work.turn = turn;
+            work.rebase(again, &self.core)
+        })
+    }
+}
+
+impl Entered {
+    /// Notes that the request came with an id of before, and carries over what PHP wrote under it.
+    fn came_from(&mut self, before: &StoreKey, copy: &Values, access: Access, core: &Core) {
+        if let Opened::Live { .. } = self.base.opened
+            && self.base.token.is_some()
+        {
+            let admission = Admission::Forwarded { reopen: false };
+            self.base.opened = Opened::Live { admission, rotation: Rotation::Barred };
+        }
+        if access > Access::View && self.base.header.origin_key().as_ref() == Some(before) {
+            self.carried |= self.base.catch_up(copy, &mut self.values, core);
+        }
+    }
+}
+
+impl Base {
+    /// Carries over what PHP wrote into the copy; reports whether there is something to store.
+    fn catch_up(&mut self, copy: &Values, values: &mut Values, core: &Core) -> bool {
+        let origin = self.header.php.as_mut().and_then(|side| side.origin.as_mut());
+        let Some(origin) = origin else { return false };
+        let CaughtUp { carried, forked } = origin.catch_up(copy, values);
+        if forked > 0 {
+            core.observer.alarm(Anomaly::Forked, Some(&self.key));
+        }
+        carried + forked > 0
+    }
+}
+
+impl Work {
+    /// Makes the records of a rotation in time: the session under a new id, and the copy that PHP's requests
+    /// under way find under the old one.
+    pub(super) fn move_on(&self, core: &Core, base: &Base, now: Timestamp) -> Result<(Op, Option<Token>)> {
+        let (Some(layout), Some(name)) = (&core.php, base.key.shared()) else {
+            return Err(Error::new(ErrorKind::Missing, "the session has no id that could change"));
+        };
+        let token = core.fresh_token(self.client.ip);
+        let mut header = base.header.clone();
+        (header.rotated_at, header.seen_at) = (now, now);
+        self.settle(core, &mut header, now);
+        let mut side = header.php.take().unwrap_or_default();
+        let until = now + core.policy.forward_window;
+        let key = token.key.store_key();
+        let mut copy = None;
+        if !layout.ends_old_ids {
+            let mut left = side.clone();
+            (left.left, left.origin) = (key.shared().map(|to| Left { to: Some(*to), until }), None);
+            header.php = Some(left);
+            let payload = core.write(self.state.codec, &header, &self.state.values)?;
+            let version = core.version(&payload);
+            copy = Some(Record { payload, version, expires_at: core.deadline(&header, now), user: None });
+            side.origin = Some(Origin::new(*name, until, &self.state.values));
+        }
+        side.csrf = base.csrf_secret();
+        header.php = Some(side);
+        let new = Fresh { token: token.clone(), key, written: self.write(core, header, now)? };
+        let seen = base.found.record.version;
+        Ok((Op::Replace { old: base.key, seen, frozen: copy, new }, Some(token)))
+    }
+
+    /// Returns until when PHP may write into the copy that was left under another id, if there is one.
+    pub(super) fn origin_until(&self) -> Option<Timestamp> {
+        let side = self.header()?.php.as_ref()?;
+        side.origin.as_ref().map(|origin| origin.until)
+    }
+}
+
+impl Core {
+    /// Ends the copy that a change of id left, once its time is over.
+    ///
+    /// If this node is gone by then, the next request of the session does it.
+    pub(super) fn settle_origin_later(self: &Arc<Self>, key: &StoreKey, until: Option<Timestamp>) {
+        let Some(until) = until else { return };
+        let (core, key) = (Arc::downgrade(self), *key);
+        let left = until.saturating_since(self.now()) + Duration::from_secs(1);
+        tokio::spawn(async move {
+            tokio::time::sleep(left).await;
+            if let Some(core) = core.upgrade() {
+                core.settle_origin(key).await;
+            }
+        });
+    }
+
+    /// Carries over what PHP wrote last into the copy of a session, and ends the copy.
+    async fn settle_origin(self: &Arc<Self>, key: StoreKey) {
+        for _ in 0..TRIES {
+            match self.try_to_settle_origin(key).await {
+                Ok(true) => return,
+                Ok(false) => {}
+                Err(error) => return self.observer.failed(error.kind(), Some(&key)),
+            }
+        }
+    }
+
+    /// Reports whether there is nothing left to do.
+    async fn try_to_settle_origin(self: &Arc<Self>, key: StoreKey) -> Result<bool> {
+        let exchange = Arc::new(Exchange::of_handle(Arc::clone(self)));
+        exchange.open(Access::View, Opening::<fn() -> Result<Client>>::Handle(key)).await?;
+        let now = self.now();
+        let origin = exchange.with(|work| {
+            work.header().filter(|header| !header.has_origin(now)).and_then(crate::record::Header::origin_key)
+        });
+        let Some(origin) = origin else { return Ok(true) };
+        let copy = self.read_copy(&origin).await?;
+        if let Some((contents, _)) = &copy {
+            self.carry_over(key, contents).await?;
+        }
+        if let Some((_, seen)) = copy
+            && self.store.delete(&origin, Some(seen)).await? == Deleted::Stale
+        {
+            return Ok(false);
+        }
+        self.forget_origin(key).await.map(|()| true)
+    }
+
+    /// Reads the copy under PHP's lock, and lets go of it.
+    async fn read_copy(&self, key: &StoreKey) -> Result<Option<(Contents, Version)>> {
+        let token = LeaseToken::fresh();
+        let Some(found) = self.await_lock(key, token).await? else { return Ok(None) };
+        self.store.release(key, token).await?;
+        let contents = self.read(key, &found.record, found.now)?;
+        Ok(Some((contents, found.record.version)))
+    }
+
+    /// Deletes a record whoever works on it, under PHP's lock.
+    pub(super) async fn delete_under_lock(&self, key: &StoreKey) -> Result<Deleted> {
+        match self.store.delete(key, None).await {
+            Err(error) if error.kind() == ErrorKind::Busy => {}
+            deleted => return deleted,
+        }
+        match self.await_lock(key, LeaseToken::fresh()).await? {
+            Some(_) => self.store.delete(key, None).await,
+            None => Ok(Deleted::Missing),
+        }
+    }
+
+    /// Waits for PHP's lock, and reads the record; `None` if there is none.
+    async fn await_lock(&self, key: &StoreKey, token: LeaseToken) -> Result<Option<Found>> {
+        let lease = Lease { token, ttl: self.policy.lease };
+        let until = tokio::time::Instant::now() + self.policy.lock_wait;
+        loop {
+            match self.store.acquire(key, lease).await? {
+                Acquired::Held(found) => return Ok(Some(found)),
+                Acquired::Missing => return Ok(None),
+                Acquired::Busy => {
+                    let left = until.saturating_duration_since(tokio::time::Instant::now());
+                    if left.is_zero() {
+                        return Err(Error::new(
+                            ErrorKind::Busy,
+                            "PHP held the session for longer than `lock_wait`; try again",
+                        ));
+                    }
+                    self.store.released(key, left).await;
+                }
+            }
+        }
+    }
+
+    async fn carry_over(self: &Arc<Self>, key: StoreKey, copy: &Contents) -> Result<()> {
+        let exchange = self.hold(key).await?;
+        let carried = exchange.with(|work| {
+            let Some(base) = &mut work.base else { return false };
+            base.catch_up(&copy.values, &mut work.state.values, self)
+        });
+        if carried {
+            exchange.with(|work| work.state.note_carried());
+        }
+        exchange.commit().await
+    }
+
+    async fn forget_origin(self: &Arc<Self>, key: StoreKey) -> Result<()> {
+        let exchange = self.hold(key).await?;
+        exchange.with(|work| {
+            let side = work.base.as_mut().and_then(|base| base.header.php.as_mut());
+            if side.and_then(|side| side.origin.take()).is_some() {
+                work.state.note_carried();
+            }
+        });
+        exchange.commit().await
+    }
+
+    /// Opens a session by its key, alone, without extending it.
+    async fn hold(self: &Arc<Self>, key: StoreKey) -> Result<Arc<Exchange>> {
+        let exchange = Arc::new(Exchange::of_handle(Arc::clone(self)));
+        exchange.open(Access::Exclusive, Opening::<fn() -> Result<Client>>::Handle(key)).await?;
+        exchange.with(|work| work.state.extend = false);
+        Ok(exchange)
+    }
+}

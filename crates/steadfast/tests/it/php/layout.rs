@@ -1,0 +1,360 @@
+//! What a layout that is shared with PHP makes of the life of a session: on the memory driver, with PHP's own
+//! bytes, and a clock in the test's hand.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use steadfast::store::{Created, Loaded, Record, SharedName, Store as _, StoreKey, Version};
+use steadfast::testing::Reply;
+use steadfast::{Anomaly, Clock as _, ErrorKind, EventKind, Layout, PolicyBuilder};
+
+use crate::site::{Site, Visitor};
+
+const ID: &str = "0123456789abcdef0123456789abcdef";
+/// The time at which the clocks of these tests begin, in seconds.
+const NOW: u64 = 1_767_225_600;
+const COOKIE: &str = "ci_session";
+
+struct Shared {
+    site: Site,
+}
+
+impl Shared {
+    fn new(policy: impl FnOnce(PolicyBuilder) -> PolicyBuilder) -> Self {
+        let site = Site::new(|p| policy(p.layout(Layout::CodeIgniter4)));
+        Self { site }
+    }
+
+    /// A visitor whose session PHP has stored.
+    async fn visitor(&self, stored: &str) -> Visitor {
+        self.store(ID, stored).await;
+        self.visitor_with(ID)
+    }
+
+    fn visitor_with(&self, id: &str) -> Visitor {
+        let mut visitor = self.site.visitor();
+        visitor.browser.set_cookie(&format!("{COOKIE}={id}; Path=/"));
+        visitor
+    }
+
+    /// Stores as PHP does: whatever was there, for a whole lifetime.
+    async fn store(&self, id: &str, stored: &str) {
+        let payload = Bytes::copy_from_slice(stored.as_bytes());
+        let expires_at = self.site.clock.now() + Duration::from_secs(7_200);
+        let record = Record { version: Version::of_content(&payload), payload, expires_at, user: None };
+        let _ = self.site.store.delete(&key(id), None).await.unwrap();
+        assert_eq!(self.site.store.create(&key(id), &record).await.unwrap(), Created::Stored);
+    }
+
+    /// Returns what PHP would find.
+    async fn stored(&self, id: &str) -> Option<String> {
+        match self.site.store.load(&key(id)).await.unwrap() {
+            Loaded::Found(found) => Some(String::from_utf8(found.record.payload.to_vec()).unwrap()),
+            Loaded::Missing => None,
+        }
+    }
+
+    fn pass(&self, seconds: u64) {
+        self.site.clock.advance(Duration::from_secs(seconds));
+    }
+}
+
+fn key(id: &str) -> StoreKey {
+    SharedName::new(id.as_bytes(), None).unwrap().key()
+}
+
+/// Returns the id in a visitor's cookie.
+fn id_of(visitor: &Visitor) -> String {
+    let cookies = visitor.browser.cookies();
+    let id = cookies.split("; ").find_map(|cookie| cookie.strip_prefix(&format!("{COOKIE}=")));
+    id.expect("there is a cookie").to_owned()
+}
+
+fn set_cookie(reply: &Reply) -> Option<String> {
+    reply.set_cookies().next().map(str::to_owned)
+}
+
+#[tokio::test]
+async fn a_session_of_php_is_read_and_what_is_not_changed_stays_byte_for_byte() {
+    let stored = format!(
+        "__ci_last_regenerate|i:{NOW};cart|O:8:\"App\\Cart\":1:{{s:1:\"n\";i:2;}}n|i:1;pi|d:3.14159265358979312;"
+    );
+    let shared = Shared::new(|p| p);
+    let mut visitor = shared.visitor(&stored).await;
+    assert_eq!(visitor.page(|s| s.get::<i64>("n")).await, Some(1));
+    assert_eq!(shared.stored(ID).await.unwrap(), stored);
+    visitor.page(|s| s.set("n", 2)).await;
+    assert_eq!(shared.stored(ID).await.unwrap(), stored.replace("n|i:1;", "n|i:2;"));
+    assert_eq!(id_of(&visitor), ID);
+    visitor.page(|s| s.set("late", vec!["a", "b"])).await;
+    let expected = format!("{}late|a:2:{{i:0;s:1:\"a\";i:1;s:1:\"b\";}}", stored.replace("n|i:1;", "n|i:2;"));
+    assert_eq!(shared.stored(ID).await.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn a_session_that_begins_here_is_one_to_php() {
+    let shared = Shared::new(|p| p);
+    let mut visitor = shared.site.visitor();
+    let reply = visitor.reply(|s| s.set("user", "alice")).await;
+    let cookie = set_cookie(&reply).expect("a cookie");
+    let id = id_of(&visitor);
+    assert_eq!(cookie, format!("{COOKIE}={id}; Max-Age=7200; Path=/; HttpOnly; SameSite=Lax"));
+    assert!(id.len() == 32 && id.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f')));
+    assert_eq!(
+        shared.stored(&id).await.unwrap(),
+        format!("__ci_last_regenerate|i:{NOW};user|s:5:\"alice\";")
+    );
+}
+
+#[tokio::test]
+async fn an_id_that_nobody_issued_opens_nothing_and_is_not_taken_over() {
+    let shared = Shared::new(|p| p);
+    let mut visitor = shared.visitor_with(ID);
+    visitor.page(|s| s.set("n", 1)).await;
+    assert_ne!(id_of(&visitor), ID);
+    assert_eq!(shared.stored(ID).await, None);
+}
+
+#[tokio::test]
+async fn keys_that_php_can_not_carry_and_those_of_the_frameworks_are_refused() {
+    let shared = Shared::new(|p| p);
+    let stored = format!("__ci_last_regenerate|i:{NOW};n|i:1;");
+    let mut visitor = shared.visitor(&stored).await;
+    for bad in ["a|b", "123", "-7", "__ci_vars", "__ci_last_regenerate", "sess_new_id", "fwd_expires"] {
+        let refused = visitor.page(move |s| Ok(s.set(bad, 1).unwrap_err().kind())).await;
+        assert_eq!(refused, ErrorKind::Codec, "{bad}");
+    }
+    assert_eq!(shared.stored(ID).await.unwrap(), stored);
+    let keys = visitor.page(|s| Ok(s.all()?.into_keys().collect::<Vec<_>>())).await;
+    assert_eq!(keys, ["n"]);
+}
+
+#[tokio::test]
+async fn flash_and_temp_age_by_codeigniters_table() {
+    let shared = Shared::new(|p| p);
+    let until = NOW + 10;
+    let stored = format!(
+        "__ci_last_regenerate|i:{NOW};f|s:1:\"v\";t|i:1;x|i:9;__ci_vars|a:2:{{s:1:\"f\";s:3:\"new\";s:1:\"t\";i:{until};}}"
+    );
+    let mut visitor = shared.visitor(&stored).await;
+    // A script reads, and ages nothing.
+    assert_eq!(visitor.fetch(|s| s.flash_get::<String>("f")).await.as_deref(), Some("v"));
+    assert_eq!(shared.stored(ID).await.unwrap(), stored);
+    assert_eq!(visitor.page(|s| s.flash_get::<String>("f")).await.as_deref(), Some("v"));
+    assert_eq!(shared.stored(ID).await.unwrap(), stored.replace("\"new\"", "\"old\""));
+    assert_eq!(visitor.page(|s| Ok(s.has("f"))).await, false);
+    let expected = format!("__ci_last_regenerate|i:{NOW};t|i:1;x|i:9;__ci_vars|a:1:{{s:1:\"t\";i:{until};}}");
+    assert_eq!(shared.stored(ID).await.unwrap(), expected);
+    shared.pass(10);
+    assert_eq!(visitor.page(|s| s.temp_get::<i64>("t")).await, Some(1), "through its last second");
+    shared.pass(1);
+    assert_eq!(visitor.page(|s| s.temp_get::<i64>("t")).await, None);
+    visitor.page(|s| s.flash("g", "w")).await;
+    let expected =
+        format!("__ci_last_regenerate|i:{NOW};x|i:9;g|s:1:\"w\";__ci_vars|a:1:{{s:1:\"g\";s:3:\"new\";}}");
+    assert_eq!(shared.stored(ID).await.unwrap(), expected);
+}
+
+#[tokio::test]
+async fn a_poisoned_table_of_markers_harms_nothing() {
+    let shared = Shared::new(|p| p);
+    for poison in ["s:1:\"x\";", "a:1:{s:1:\"n\";a:0:{}}", "i:1;", "a:1:{i:0;s:3:\"new\";}", "b:1;"] {
+        let stored = format!("__ci_last_regenerate|i:{NOW};__ci_vars|{poison}n|i:1;");
+        let mut visitor = shared.visitor(&stored).await;
+        visitor.fetch(|s| s.set("m", 2)).await;
+        assert_eq!(visitor.fetch(|s| s.get::<i64>("m")).await, Some(2), "{poison}");
+    }
+}
+
+/// Signs of a rotation: the new id, and what was left under the old one.
+async fn rotated(shared: &Shared, visitor: &mut Visitor) -> (String, String) {
+    shared.pass(301);
+    visitor.page(|s| s.set("n", 1)).await;
+    let id = id_of(visitor);
+    assert_ne!(id, ID);
+    (id.clone(), shared.stored(ID).await.expect("a copy for PHP"))
+}
+
+fn rotating() -> Shared {
+    Shared::new(|p| p.rotate_every(Duration::from_secs(300)).forward_window(Duration::from_secs(60)))
+}
+
+#[tokio::test]
+async fn a_rotation_leaves_php_a_full_copy_and_forwards() {
+    let shared = rotating();
+    let mut visitor = shared.visitor(&format!("__ci_last_regenerate|i:{NOW};cart|s:4:\"book\";")).await;
+    let late = visitor.clone();
+    let (id, copy) = rotated(&shared, &mut visitor).await;
+    let (at, until) = (NOW + 301, NOW + 361);
+    assert_eq!(
+        copy,
+        format!(
+            "__ci_last_regenerate|i:{at};cart|s:4:\"book\";n|i:1;sess_new_id|s:32:\"{id}\";fwd_expires|i:{until};"
+        )
+    );
+    let session = shared.stored(&id).await.unwrap();
+    assert!(
+        session.starts_with(&format!("__ci_last_regenerate|i:{at};cart|s:4:\"book\";n|i:1;")),
+        "{session}"
+    );
+    // A late request gets the session, and the new cookie.
+    let mut late = late;
+    let reply = late.reply(|s| s.set("late", true)).await;
+    assert!(set_cookie(&reply).expect("a cookie").starts_with(&format!("{COOKIE}={id};")));
+    assert_eq!(visitor.page(|s| s.get::<bool>("late")).await, Some(true));
+    let keys = visitor.page(|s| Ok(s.all()?.into_keys().collect::<Vec<_>>())).await;
+    assert_eq!(keys, ["cart", "late", "n"]);
+    // Within the window nothing rotates again; after it the copy opens nothing.
+    shared.pass(61);
+    let mut stale = shared.visitor_with(ID);
+    assert_eq!(stale.page(|s| s.get::<i64>("n")).await, None);
+}
+
+#[tokio::test]
+async fn an_id_is_replaced_once_more_than_its_time_has_passed_as_in_codeigniter() {
+    let shared = rotating();
+    let mut visitor = shared.visitor(&format!("__ci_last_regenerate|i:{NOW};a|i:1;")).await;
+    shared.pass(300);
+    visitor.page(|s| s.get::<i64>("a")).await;
+    assert_eq!(id_of(&visitor), ID);
+    shared.pass(1);
+    visitor.page(|s| s.get::<i64>("a")).await;
+    assert_ne!(id_of(&visitor), ID);
+}
+
+#[tokio::test]
+async fn what_php_writes_under_the_old_id_is_carried_over() {
+    let shared = rotating();
+    let mut visitor = shared.visitor(&format!("__ci_last_regenerate|i:{NOW};a|i:1;b|i:1;gone|i:1;")).await;
+    let (_, copy) = rotated(&shared, &mut visitor).await;
+    // PHP changes one key, sets another, removes a third.
+    let php = copy.replace("a|i:1;", "a|i:2;").replace("gone|i:1;", "") + "php|s:3:\"yes\";";
+    shared.store(ID, &php).await;
+    visitor.page(|s| s.set("b", 5)).await;
+    let mut late = shared.visitor_with(ID);
+    let seen = late
+        .page(|s| Ok((s.get::<i64>("a")?, s.get::<String>("php")?, s.has("gone"), s.get::<i64>("b")?)))
+        .await;
+    assert_eq!(seen, (Some(2), Some("yes".to_owned()), false, Some(5)));
+    assert_eq!(visitor.page(|s| s.get::<i64>("a")).await, Some(2));
+    // Both change one key: the session keeps its own, and says so.
+    shared.store(ID, &php.replace("b|i:1;", "b|i:9;")).await;
+    assert_eq!(late.page(|s| s.get::<i64>("b")).await, Some(5));
+    assert_eq!(shared.site.events.count(EventKind::Anomaly(Anomaly::Forked)), 0, "it has the new cookie");
+    let mut late = shared.visitor_with(ID);
+    assert_eq!(late.page(|s| s.get::<i64>("b")).await, Some(5));
+    assert_eq!(shared.site.events.count(EventKind::Anomaly(Anomaly::Forked)), 1);
+}
+
+#[tokio::test]
+async fn the_first_request_after_the_window_ends_the_copy() {
+    let shared = rotating();
+    let mut visitor = shared.visitor(&format!("__ci_last_regenerate|i:{NOW};a|i:1;")).await;
+    let (id, copy) = rotated(&shared, &mut visitor).await;
+    shared.store(ID, &(copy + "php|s:3:\"yes\";")).await;
+    shared.pass(62);
+    visitor.page(|s| s.get::<i64>("a")).await;
+    shared.site.sessions.shutdown().await;
+    assert_eq!(shared.stored(ID).await, None);
+    assert_eq!(visitor.page(|s| s.get::<String>("php")).await.as_deref(), Some("yes"));
+    let session = shared.stored(&id).await.unwrap();
+    assert!(!session.contains("__steadfast_origin"), "{session}");
+}
+
+#[tokio::test]
+async fn a_sign_out_ends_the_copy_too() {
+    let shared = rotating();
+    let mut visitor = shared.visitor(&format!("__ci_last_regenerate|i:{NOW};a|i:1;")).await;
+    let (id, _) = rotated(&shared, &mut visitor).await;
+    visitor.page(|s| s.logout()).await;
+    assert_eq!((shared.stored(&id).await, shared.stored(ID).await), (None, None));
+}
+
+#[tokio::test]
+async fn without_copies_the_old_id_ends_at_once() {
+    let shared = Shared::new(|p| p.regenerate_destroy(true));
+    let mut visitor = shared.visitor(&format!("__ci_last_regenerate|i:{NOW};a|i:1;")).await;
+    shared.pass(301);
+    visitor.page(|s| s.set("n", 1)).await;
+    assert_eq!(shared.stored(ID).await, None);
+    assert_eq!(visitor.page(|s| s.get::<i64>("a")).await, Some(1));
+}
+
+#[tokio::test]
+async fn a_sign_in_leaves_the_old_id_what_it_had_and_no_way_to_the_session() {
+    let shared = Shared::new(|p| p);
+    let stored = format!("__ci_last_regenerate|i:{NOW};cart|s:4:\"book\";");
+    let mut visitor = shared.visitor(&stored).await;
+    let before = visitor.clone();
+    visitor
+        .page(|s| {
+            s.login("alice")?;
+            s.set("user_id", 7)
+        })
+        .await;
+    let id = id_of(&visitor);
+    assert_eq!(shared.stored(ID).await.unwrap(), format!("{stored}fwd_expires|i:{};", NOW + 60));
+    let session = shared.stored(&id).await.unwrap();
+    assert!(
+        session.contains("user_id|i:7;") && session.contains("__steadfast_user|s:5:\"alice\";"),
+        "{session}"
+    );
+    assert_eq!(visitor.page(|s| Ok(s.user())).await.as_deref(), Some("alice"));
+    let mut late = before.clone();
+    assert_eq!(
+        late.page(|s| Ok((s.user(), s.get::<String>("cart")?))).await,
+        (None, Some("book".to_owned()))
+    );
+    let reply = late.reply(|s| s.set("late", 1)).await;
+    assert_eq!(reply.status(), 409);
+    shared.pass(61);
+    assert_eq!(late.page(|s| s.get::<String>("cart")).await, None);
+}
+
+#[tokio::test]
+async fn who_is_signed_in_is_read_from_the_applications_own_key() {
+    let shared = Shared::new(|p| p.php_user_key("user_id"));
+    let mut visitor = shared.visitor(&format!("__ci_last_regenerate|i:{NOW};user_id|i:42;")).await;
+    assert_eq!(visitor.page(|s| Ok(s.user())).await.as_deref(), Some("42"));
+    assert_eq!(shared.site.sessions.sessions_of("42").await.unwrap().len(), 1);
+    assert_eq!(shared.site.sessions.revoke("42").await.unwrap().ended, 1);
+    assert_eq!(shared.stored(ID).await, None);
+}
+
+#[tokio::test]
+async fn a_form_outlives_rotations() {
+    let shared = rotating();
+    let mut visitor = shared.visitor(&format!("__ci_last_regenerate|i:{NOW};a|i:1;")).await;
+    let token = visitor.page(|s| s.csrf_token()).await;
+    rotated(&shared, &mut visitor).await;
+    let right = token.clone();
+    assert!(visitor.page(move |s| Ok(s.verify_csrf(&right))).await);
+    visitor.page(|s| s.login("alice")).await;
+    assert!(!visitor.page(move |s| Ok(s.verify_csrf(&token))).await);
+}
+
+#[tokio::test]
+async fn merged_requests_lose_nothing_to_php() {
+    let shared = Shared::new(|p| p);
+    let mut visitor = shared.visitor(&format!("__ci_last_regenerate|i:{NOW};n|i:1;")).await;
+    let held = visitor.hold("/merge", |s| {
+        s.update::<i64>("n", |n| {
+            *n += 1;
+            Ok(())
+        })
+    });
+    let held = held.await;
+    shared.store(ID, &format!("__ci_last_regenerate|i:{NOW};n|i:10;php|i:1;")).await;
+    assert_eq!(held.finish().await.status(), 200);
+    assert_eq!(shared.stored(ID).await.unwrap(), format!("__ci_last_regenerate|i:{NOW};n|i:11;php|i:1;"));
+}
+
+#[tokio::test]
+async fn a_session_that_is_damaged_is_set_aside() {
+    let shared = Shared::new(|p| p);
+    let mut visitor = shared.visitor("a|i:1;junk").await;
+    assert_eq!(visitor.page(|s| s.get::<i64>("a")).await, None);
+    assert_eq!(shared.site.events.count(EventKind::Anomaly(Anomaly::DamagedRecord)), 1);
+    let reply = visitor.reply(|s| s.set("n", 1)).await;
+    assert_eq!(reply.status(), 200);
+}
