@@ -1,4 +1,4 @@
-//! Which server has what: consistent hashing as libmemcached does it, so that PHP agrees with this driver.
+//! Which server has what: hashing as libmemcached does it, so that PHP agrees with this driver.
 
 use md5::{Digest as _, Md5};
 

@@ -1,5 +1,6 @@
 //! What PHP calls sessions and their locks in Redis and Memcached, and what a lock of this process holds.
 
+#[cfg(feature = "redis")]
 use std::net::IpAddr;
 
 use super::Site;
@@ -24,6 +25,7 @@ enum Lock {
     /// At the end: `:lock` with CodeIgniter, `_LOCK` with phpredis.
     Suffix(&'static str),
     /// Before the id: php-memcached's `lock.`.
+    #[cfg(feature = "memcached")]
     BeforeId(&'static str),
 }
 
@@ -80,6 +82,7 @@ impl Keys {
         };
         let lock = match self.lock {
             Lock::Suffix(suffix) => format!("{}{own}{suffix}", self.prefix),
+            #[cfg(feature = "memcached")]
             Lock::BeforeId(infix) => format!("{}{infix}{own}", self.prefix),
         };
         Place { data: format!("{}{own}", self.prefix), lock }
@@ -96,6 +99,7 @@ impl Keys {
         Some(SharedName::new(id.as_bytes(), ip)?.key())
     }
 
+    #[cfg(feature = "redis")]
     pub(super) fn prefix(&self) -> &str {
         &self.prefix
     }

@@ -72,6 +72,54 @@ impl Engine for Redis {
     }
 }
 
+/// A server on which the site's user may do what the page says, and nothing else.
+struct Restricted(Redis);
+
+impl Engine for Restricted {
+    type Store = PhpRedisStore;
+
+    async fn store(&self, site: Site) -> PhpRedisStore {
+        let options = patient().user("app").password("secret");
+        PhpRedisStore::connect(options, at(&self.0), site, None).await.unwrap()
+    }
+
+    fn peer(&self, more: Value) -> Peer {
+        self.0.peer(more)
+    }
+
+    fn get(&self, key: &str) -> Option<Vec<u8>> {
+        self.0.get(key)
+    }
+
+    fn del(&self, key: &str) {
+        self.0.del(key);
+    }
+
+    fn expire(&self, key: &str) {
+        self.0.expire(key);
+    }
+
+    fn seconds_left(&self, key: &str) -> i64 {
+        self.0.seconds_left(key)
+    }
+}
+
+#[tokio::test]
+async fn the_rights_of_the_page_are_enough() {
+    let page = include_str!("../../../../../docs/layouts/redis-memcached.md");
+    let rights = page.split_once("has `").unwrap().1.split('`').next().unwrap();
+    let server = Restricted(Redis::start().unwrap());
+    let user = ["ACL", "SETUSER", "app", "on", ">secret", "~ci_session:*"];
+    server.0.command(&user.into_iter().chain(rights.split(' ')).collect::<Vec<_>>()).unwrap();
+    keyed::the_contract_of_each_call(&server).await;
+    let store = server.store(site(Layout::CodeIgniter4)).await;
+    let id = id();
+    create(&store, &id, "1").await;
+    assert_eq!(store.page(None, NonZeroUsize::MIN).await.unwrap().len(), 1);
+    assert_eq!(store.count().await.unwrap(), 1);
+    store.released(&key(&id), FOR_AGES).await;
+}
+
 #[tokio::test]
 async fn each_call_keeps_its_contract() {
     keyed::the_contract_of_each_call(&Redis::start().unwrap()).await;

@@ -48,6 +48,9 @@ impl Shared {
         let commands = [Command::AddLock(&value, life), Command::ReadLock, Command::Read];
         let mut replies = self.ask_with_time(at, &commands).await?;
         let (added, lock) = (replies.next(), replies.next());
+        if !matches!(added.code, Code::Done | Code::NotStored | Code::Changed) {
+            return Err(refused(added.code));
+        }
         let Some(cas) = tag_of(&lock, |held| held == value.as_bytes())? else { return Ok(Acquired::Busy) };
         let data = replies.next();
         let Some(found) = self.found(at, data, &replies)? else {

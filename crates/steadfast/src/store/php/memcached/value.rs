@@ -85,6 +85,18 @@ mod tests {
     }
 
     #[test]
+    fn what_codeigniter_stored_is_read() {
+        // Recorded from a CodeIgniter 4 whose page set `big`; levels 1 and 2 of FastLZ.
+        let small = include_bytes!("../../../../tests/golden/memcached-fastlz-1.bin");
+        let large = include_bytes!("../../../../tests/golden/memcached-fastlz-2.bin");
+        for (value, time, length) in [(&small[..], 1_795_306_639, 3_000), (large, 1_795_306_640, 70_000)] {
+            let big = "abcdefghij".repeat(length / 10);
+            let expected = format!("__ci_last_regenerate|i:{time};big|s:{length}:\"{big}\";");
+            assert_eq!(plain(80, Bytes::copy_from_slice(value)).expect("a session"), expected);
+        }
+    }
+
+    #[test]
     fn a_bomb_is_not_unpacked_beyond_the_length_it_names() {
         // A megabyte of zeros by zlib, which says that it is one byte.
         let bomb = miniz_oxide::deflate::compress_to_vec_zlib(&vec![0; 1 << 20], 9);
