@@ -12,6 +12,9 @@ use crate::store::{LeaseToken, SharedName, StoreKey};
 /// Longest prefix, in bytes. Memcached takes keys of 250, which have room for an id, an address and a suffix.
 const LONGEST_PREFIX: usize = 128;
 
+/// What the name of damaged bytes ends with.
+const DAMAGED: &str = ":damaged";
+
 /// The names of the keys of a site.
 #[derive(Clone, Debug)]
 pub(super) struct Keys {
@@ -92,11 +95,25 @@ impl Keys {
     #[cfg(feature = "redis")]
     pub(super) fn session(&self, key: &[u8]) -> Option<StoreKey> {
         let own = str::from_utf8(key).ok()?.strip_prefix(&*self.prefix)?;
+        if self.is_beside(own) {
+            return None;
+        }
         let (ip, id) = match own.rsplit_once(':') {
             Some((ip, id)) => (Some(ip.parse::<IpAddr>().ok()?), id),
             None => (None, own),
         };
         Some(SharedName::new(id.as_bytes(), ip)?.key())
+    }
+
+    /// Reports whether a name is that of what stands beside a session. An address could end like it.
+    #[cfg(feature = "redis")]
+    fn is_beside(&self, own: &str) -> bool {
+        let is_lock = match self.lock {
+            Lock::Suffix(suffix) => own.ends_with(suffix),
+            #[cfg(feature = "memcached")]
+            Lock::BeforeId(infix) => own.starts_with(infix),
+        };
+        is_lock || own.ends_with(DAMAGED) || own.ends_with(":settle")
     }
 
     #[cfg(feature = "redis")]
@@ -118,7 +135,7 @@ impl Keys {
 impl Place {
     /// Names where damaged bytes are kept. PHP never looks there, since no id has a colon in it.
     pub(super) fn damaged(&self) -> String {
-        format!("{}:damaged", self.data)
+        format!("{}{DAMAGED}", self.data)
     }
 }
 

@@ -8,13 +8,9 @@ use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-use crate::store::StoreKey;
 
 use super::error::{FileError, FileResult};
 use super::root;
-use super::turns::Turns;
 
 /// How often a file may be replaced by another one while it is being locked.
 const REPLACED_AT_MOST: u32 = 16;
@@ -24,8 +20,6 @@ const REPLACED_AT_MOST: u32 = 16;
 pub(super) struct LockedFile {
     pub(super) file: File,
     pub(super) path: PathBuf,
-    /// Where it is noted that the lock is given back.
-    turns: Option<(StoreKey, Arc<Turns>)>,
 }
 
 /// What came of trying to lock the file of a record.
@@ -47,7 +41,7 @@ pub(super) fn try_lock(path: &Path, user: u32) -> FileResult<Locking> {
             Err(TryLockError::WouldBlock) => return Ok(Locking::Busy),
             Err(TryLockError::Error(error)) => return Err(FileError::io("lock a session file")(error)),
         }
-        let locked = LockedFile::new(file, path.to_path_buf());
+        let locked = LockedFile { file, path: path.to_path_buf() };
         if locked.is_named()? {
             return Ok(Locking::Locked(locked));
         }
@@ -64,7 +58,7 @@ pub(super) fn lock(path: &Path, user: u32) -> FileResult<Option<LockedFile>> {
                 return Err(FileError::io("lock a session file")(error));
             }
         }
-        let locked = LockedFile::new(file, path.to_path_buf());
+        let locked = LockedFile { file, path: path.to_path_buf() };
         if locked.is_named()? {
             return Ok(Some(locked));
         }
@@ -73,17 +67,6 @@ pub(super) fn lock(path: &Path, user: u32) -> FileResult<Option<LockedFile>> {
 }
 
 impl LockedFile {
-    /// Takes a file that was locked.
-    pub(super) fn new(file: File, path: PathBuf) -> Self {
-        Self { file, path, turns: None }
-    }
-
-    /// Has it noted when the lock is given back.
-    pub(super) fn noted_in(mut self, turns: &Arc<Turns>, key: &StoreKey) -> Self {
-        self.turns = Some((*key, Arc::clone(turns)));
-        self
-    }
-
     /// Reports whether the path still names this file.
     ///
     /// PHP deletes without the lock, so it may not, at any time: what is read from a file without a name is
@@ -105,9 +88,6 @@ impl Drop for LockedFile {
     fn drop(&mut self) {
         // Closing is not enough: a process that is being started may have a copy of the handle for a moment.
         let _ = self.file.unlock();
-        if let Some((key, turns)) = &self.turns {
-            turns.given_back(key);
-        }
     }
 }
 

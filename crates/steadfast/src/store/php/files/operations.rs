@@ -57,7 +57,7 @@ impl Files {
         let Some(file) = root::open_file(&path, self.user)? else { return Ok(Peeked::Missing) };
         // Shared with other readers; a writer has it for itself alone.
         if file.try_lock_shared().is_ok() {
-            let read = self.read(key, &LockedFile::new(file, path))?;
+            let read = self.read(key, &LockedFile { file, path })?;
             return Ok(read.map_or(Peeked::Missing, Peeked::Found));
         }
         let content = match record::peek(&file)? {

@@ -24,7 +24,6 @@ use super::error::{DRIVER, FileError, FileResult};
 use super::lock::{LockedFile, Locking};
 use super::operations::{Files, Peeked};
 use super::queue::Queue;
-use super::turns::Turns;
 
 /// How long a reader waits for what looks like the middle of a write, and how long between two looks. PHP writes
 /// within microseconds of cutting the file, unless it was interrupted just then.
@@ -45,7 +44,6 @@ struct Shared {
     files: Files,
     held: HeldLocks<Arc<LockedFile>>,
     queue: Queue,
-    turns: Arc<Turns>,
     io: Io,
     lock_wait: Duration,
     /// Whether a task gives back the locks whose time is over.
@@ -80,7 +78,6 @@ impl PhpFiles {
             files,
             held: HeldLocks::default(),
             queue: Queue::default(),
-            turns: Arc::default(),
             io,
             lock_wait,
             reaping: AtomicBool::new(false),
@@ -106,16 +103,10 @@ impl PhpFiles {
         if let Some(won) = self.0.queue.take(key)
             && won.is_named()?
         {
-            return Ok(Locking::Locked(won.noted_in(&self.0.turns, key)));
+            return Ok(Locking::Locked(won));
         }
-        if let Some(others_first) = self.0.turns.step_back(key) {
-            tokio::time::sleep(others_first).await;
-        }
-        let stored = *key;
-        Ok(match self.run(Waits::Briefly, move |files| files.try_lock(&stored)).await? {
-            Locking::Locked(locked) => Locking::Locked(locked.noted_in(&self.0.turns, key)),
-            other => other,
-        })
+        let key = *key;
+        self.run(Waits::Briefly, move |files| files.try_lock(&key)).await
     }
 
     /// Takes a lock for one call, and waits for it for a bounded time; `None` if there is no record.
@@ -219,7 +210,7 @@ impl Hold<'_> {
 
 impl fmt::Debug for PhpFiles {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Shared { files, held, io, lock_wait, queue: _, turns: _, reaping: _ } = &*self.0;
+        let Shared { files, held, io, lock_wait, queue: _, reaping: _ } = &*self.0;
         f.debug_struct("PhpFiles")
             .field("dir", &files.names.dir())
             .field("held", held)
