@@ -32,7 +32,7 @@ impl<E: Into<mysql_async::Error>> From<E> for Fault {
 impl Fault {
     /// Reports whether the transaction was undone because of others, so that it may be done again: a
     /// deadlock, or a lock that another transaction kept for too long.
-    pub(super) fn is_undone(&self) -> bool {
+    pub(in crate::store) fn is_undone(&self) -> bool {
         matches!(self.code(), Some(1205 | 1213))
     }
 

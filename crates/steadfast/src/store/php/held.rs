@@ -51,6 +51,7 @@ impl<L> HeldLocks<L> {
     }
 
     /// Takes a lock out as [`take`](Self::take) does, after a call that works under it.
+    #[cfg(any(feature = "mysql", feature = "postgres"))]
     pub(super) async fn taken(&self, key: &StoreKey, token: LeaseToken) -> Option<Taken<'_, L>> {
         loop {
             let worked = self.worked.notified();
@@ -65,6 +66,7 @@ impl<L> HeldLocks<L> {
     }
 
     /// Takes a lock out as [`take_any`](Self::take_any) does, after a call that works under it.
+    #[cfg(any(feature = "mysql", feature = "postgres"))]
     pub(super) async fn taken_any(&self, key: &StoreKey) -> Option<Taken<'_, L>> {
         loop {
             let worked = self.worked.notified();
@@ -78,6 +80,7 @@ impl<L> HeldLocks<L> {
         }
     }
 
+    #[cfg(any(feature = "mysql", feature = "postgres"))]
     fn holder(&self, key: &StoreKey) -> Option<LeaseToken> {
         self.places().get(key).map(|place| place.token)
     }
@@ -189,6 +192,7 @@ mod tests {
         assert!(!held.has(&KEY));
     }
 
+    #[cfg(any(feature = "mysql", feature = "postgres"))]
     #[tokio::test]
     async fn a_call_waits_for_the_one_that_works_under_the_lock() {
         let held = HeldLocks::default();

@@ -8,6 +8,7 @@
 
 #[cfg(all(unix, feature = "files"))]
 pub mod files;
+#[cfg(any(all(unix, feature = "files"), feature = "mysql", feature = "postgres"))]
 mod held;
 #[cfg(any(feature = "memcached", feature = "redis"))]
 mod keys;

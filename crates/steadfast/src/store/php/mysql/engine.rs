@@ -131,10 +131,11 @@ fn cells(row: Row) -> Result<Vec<Option<Bytes>>, Fault> {
 }
 
 fn failure(fault: Fault) -> Failure {
-    if fault.is_duplicate() {
-        return Failure::Duplicate;
+    match fault {
+        fault if fault.is_duplicate() => Failure::Duplicate,
+        fault if fault.is_undone() => Failure::NotInTime,
+        fault => Failure::Failed(explain(fault, When::Running)),
     }
-    Failure::Failed(explain(fault, When::Running))
 }
 
 fn no_lock_connection() -> Error {

@@ -40,7 +40,7 @@ pub(in crate::store::php) struct Answer {
 pub(in crate::store::php) enum Failure {
     /// There is a row of that name.
     Duplicate,
-    /// The lock was not given in the time that the statement allows.
+    /// A lock was not given in the time that the statement allows: CodeIgniter's, a row's, or the table's.
     NotInTime,
     /// Anything else.
     Failed(Error),
