@@ -29,9 +29,13 @@ async fn connect(server: &Redis, site: Site, prefix: Option<&str>) -> PhpRedisSt
 }
 
 /// Adds options to options, those of the handler included.
-fn merge(into: &mut Value, more: Value) {
-    for (name, value) in more.as_object().unwrap().clone() {
-        if name == "handler" { merge(&mut into["handler"], value) } else { into[name] = value }
+fn merge(into: &mut Value, more: &Value) {
+    for (name, value) in more.as_object().unwrap() {
+        if name == "handler" {
+            merge(&mut into["handler"], value);
+        } else {
+            into[name] = value.clone();
+        }
     }
 }
 
@@ -45,7 +49,7 @@ impl Engine for Redis {
     fn peer(&self, more: Value) -> Peer {
         let mut options =
             json!({ "driver": "redis", "handler": { "host": "127.0.0.1", "port": self.port() } });
-        merge(&mut options, more);
+        merge(&mut options, &more);
         Peer::start(&options)
     }
 
