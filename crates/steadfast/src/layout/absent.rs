@@ -64,6 +64,10 @@ impl PhpSide {
         match *self {}
     }
 
+    pub(crate) fn is_untimed(&self) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn moved_to(&self) -> Option<StoreKey> {
         match *self {}
     }

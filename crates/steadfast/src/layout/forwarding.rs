@@ -37,6 +37,11 @@ impl PhpSide {
         self.left.is_some_and(|left| now > left.until)
     }
 
+    /// Reports whether nobody has noted when the session's id was made.
+    pub(crate) fn is_untimed(&self) -> bool {
+        !self.is_timed
+    }
+
     /// Returns under which key the session goes on, if this is a copy that a rotation left.
     pub(crate) fn moved_to(&self) -> Option<StoreKey> {
         Some(self.left?.to?.key())

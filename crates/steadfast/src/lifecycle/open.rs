@@ -386,6 +386,10 @@ impl Exchange {
         if page && later && base.opened != Opened::Frozen {
             work.state.run(Step::AgeFlash { flash_at: base.header.flash_at }, now)?;
         }
+        // As CodeIgniter does: from the first page on it is known how old the id is.
+        if page && self.core.policy.rotate_every.is_some() && base.header.is_untimed() {
+            work.state.note_carried();
+        }
         Ok(())
     }
 

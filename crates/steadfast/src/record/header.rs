@@ -98,6 +98,11 @@ impl Header {
         self.php.as_ref().is_some_and(|side| side.was_left(now))
     }
 
+    /// Reports whether nobody has noted when the session's id was made.
+    pub(crate) fn is_untimed(&self) -> bool {
+        self.php.as_ref().is_some_and(|side| side.is_untimed())
+    }
+
     /// Returns under which key the session goes on, if this is a copy that a rotation left to PHP.
     pub(crate) fn moved_to(&self) -> Option<StoreKey> {
         self.php.as_ref().and_then(|side| side.moved_to())

@@ -39,6 +39,12 @@ impl Application {
         answer
     }
 
+    /// Runs a request that may fail at its very end, as CodeIgniter's do where it writes nothing to nothing.
+    pub(super) fn attempt(&mut self, id: Option<&str>, ops: &Value) -> Answer {
+        self.begin(id, ops);
+        self.end()
+    }
+
     /// Begins a request; [`end`](Self::end) waits for its answer.
     pub(super) fn begin(&mut self, id: Option<&str>, ops: &Value) {
         self.process.send(&json!({ "cookie": id, "ops": ops }).to_string()).unwrap();

@@ -23,7 +23,9 @@ fn merged_counters_are_exact_across_both_languages(engine: Engine) {
 }
 
 fn count(engine: Engine, arguments: &str, path: &str) {
-    let shared = engine.start(&format!("--lock-wait 60 --lease 10 {arguments}"));
+    // CodeIgniter 4 does not lock in Memcached, it looks and then sets (defect D4); CodeIgniter 3 does.
+    let layout = if engine == Engine::Memcached { "ci3" } else { "ci4" };
+    let shared = engine.start_in(layout, &format!("--lock-wait 60 --lease 10 {arguments}"));
     let id = shared.php().request(None, &json!([{ "op": "set", "key": "n", "value": 0 }])).id();
     let mut seen = parallel(2 * SIDES, |i| {
         let mut seen = Vec::new();

@@ -25,6 +25,7 @@ pub(super) struct Shared {
     pub(super) site: Site,
     handler: Value,
     driver: &'static str,
+    layout: &'static str,
     cookie: String,
     _dir: TempDir,
 }
@@ -37,6 +38,11 @@ impl Engine {
 
     /// Starts a site in which nobody has a session yet.
     pub(super) fn start(self, arguments: &str) -> Shared {
+        self.start_in("ci4", arguments)
+    }
+
+    /// Starts a site in a layout.
+    pub(super) fn start_in(self, layout: &'static str, arguments: &str) -> Shared {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         let dir = tempfile::tempdir().unwrap();
@@ -69,8 +75,9 @@ impl Engine {
                 ("memcached", server, handler)
             }
         };
-        let arguments = format!("--layout ci4 --cookie-name {cookie} --rotate-every 0 {arguments}");
-        Shared { site: Site::on_dsn(&dsn, &arguments), handler, driver, cookie, _dir: dir }
+        let rotation = if arguments.contains("--rotate-every") { "" } else { "--rotate-every 0" };
+        let arguments = format!("--layout {layout} --cookie-name {cookie} {rotation} {arguments}");
+        Shared { site: Site::on_dsn(&dsn, &arguments), handler, driver, layout, cookie, _dir: dir }
     }
 }
 
@@ -81,8 +88,9 @@ impl Shared {
     }
 
     pub(super) fn php_with(&self, more: Value) -> Application {
-        let mut options =
-            json!({ "driver": self.driver, "handler": self.handler, "cookie_name": self.cookie });
+        let mut options = json!({
+            "driver": self.driver, "handler": self.handler, "layout": self.layout, "cookie_name": self.cookie,
+        });
         let (Value::Object(options), Value::Object(more)) = (&mut options, more) else {
             unreachable!("both are written as objects")
         };

@@ -15,9 +15,10 @@ fn a_rotation_leaves_php_a_session_and_loses_nothing_that_it_writes(engine: Engi
     let shared = engine.start("--rotate-every 1 --forward-window 3");
     let mut php = shared.php();
     let id = php.request(None, &json!([{ "op": "set", "key": "cart", "value": "book" }])).id();
+    let mut browser = shared.browser(&id);
+    browser.visit("/get?k=cart");
     // The age of the id is what this is about.
     std::thread::sleep(Duration::from_millis(2_100));
-    let mut browser = shared.browser(&id);
     browser.visit("/get?k=cart");
     let new = browser.token().to_owned();
     assert_ne!(new, id);

@@ -336,7 +336,7 @@ async fn a_form_outlives_rotations() {
 #[tokio::test]
 async fn merged_requests_lose_nothing_to_php() {
     let shared = Shared::new(|p| p);
-    let mut visitor = shared.visitor(&format!("__ci_last_regenerate|i:{NOW};n|i:1;")).await;
+    let visitor = shared.visitor(&format!("__ci_last_regenerate|i:{NOW};n|i:1;")).await;
     let held = visitor.hold("/merge", |s| {
         s.update::<i64>("n", |n| {
             *n += 1;
@@ -357,4 +357,14 @@ async fn a_session_that_is_damaged_is_set_aside() {
     assert_eq!(shared.site.events.count(EventKind::Anomaly(Anomaly::DamagedRecord)), 1);
     let reply = visitor.reply(|s| s.set("n", 1)).await;
     assert_eq!(reply.status(), 200);
+}
+
+#[tokio::test]
+async fn from_the_first_page_on_it_is_known_how_old_an_id_is() {
+    let shared = rotating();
+    let mut visitor = shared.visitor("a|i:1;").await;
+    visitor.fetch(|s| s.get::<i64>("a")).await;
+    assert_eq!(shared.stored(ID).await.unwrap(), "a|i:1;");
+    visitor.page(|s| s.get::<i64>("a")).await;
+    assert_eq!(shared.stored(ID).await.unwrap(), format!("__ci_last_regenerate|i:{NOW};a|i:1;"));
 }
