@@ -7,7 +7,8 @@ use super::kept_origin::KeptOrigin;
 use super::markers::{Markers, Text, from_second};
 use super::{PhpLayout, reserved};
 use crate::codec::{Encoding, php};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
+use crate::policy::PhpFormat;
 use crate::record::{Contents, Header, Standing, Values};
 use crate::store::{Record, SharedName, StoreKey};
 use crate::time::Timestamp;
@@ -18,9 +19,11 @@ impl PhpLayout {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Corrupt`](crate::ErrorKind::Corrupt) for what PHP would not read either.
+    /// [`ErrorKind::Corrupt`] for what PHP would not read either, [`ErrorKind::InvalidConfig`] for a session in
+    /// another format than the policy says: that is no damage, and nothing is to be put aside.
     pub(crate) fn read(&self, key: &StoreKey, record: &Record, now: Timestamp) -> Result<Contents> {
-        let split = php::split(self.format, &record.payload)?;
+        let split = php::split(self.format, &record.payload)
+            .map_err(|error| other_format(&record.payload, self.format).unwrap_or(error))?;
         let mut values = Values::of_php(record.payload.clone(), split);
         let flash_tag = mark(&mut values);
         let rotated_at = take(&mut values, reserved::REGENERATED).map(from_second);
@@ -66,6 +69,25 @@ impl PhpLayout {
         };
         String::from_utf8(user).ok().filter(|user| !user.is_empty())
     }
+}
+
+/// Explains a session that can't be read in the format that the policy says, but in another one.
+fn other_format(payload: &[u8], expected: PhpFormat) -> Option<Error> {
+    const IGBINARY: [&[u8]; 2] = [&[0, 0, 0, 1], &[0, 0, 0, 2]];
+    let formats = [PhpFormat::Php, PhpFormat::PhpSerialize, PhpFormat::PhpBinary];
+    let reads = |format: &PhpFormat| php::split(*format, payload).is_ok_and(|split| !split.pieces.is_empty());
+    let written = match formats.into_iter().filter(|format| *format != expected).find(reads) {
+        Some(format) => format.as_str(),
+        None if IGBINARY.iter().any(|start| payload.starts_with(start)) => "igbinary",
+        None => return None,
+    };
+    let expected = expected.as_str();
+    Some(Error::new(
+        ErrorKind::InvalidConfig,
+        format!(
+            "PHP writes sessions as `{written}`, and `php_format` is `{expected}`; make both sides agree: PHP's setting is `session.serialize_handler`"
+        ),
+    ))
 }
 
 /// Gives flash and temp values their marks, and returns what stands for the time of the last change to the

@@ -368,3 +368,15 @@ async fn from_the_first_page_on_it_is_known_how_old_an_id_is() {
     visitor.page(|s| s.get::<i64>("a")).await;
     assert_eq!(shared.stored(ID).await.unwrap(), format!("__ci_last_regenerate|i:{NOW};a|i:1;"));
 }
+
+#[tokio::test]
+async fn a_session_in_another_format_is_left_alone_and_the_setting_is_named() {
+    let shared = Shared::new(|p| p);
+    for (stored, format) in [("a:1:{s:1:\"n\";i:1;}", "php_serialize"), ("\u{1}ni:1;", "php_binary")] {
+        let mut visitor = shared.visitor(stored).await;
+        let reply = visitor.reply(|s| s.set("n", 2)).await;
+        assert_eq!(reply.status(), 500, "{format}");
+        assert_eq!(shared.stored(ID).await.unwrap(), stored);
+    }
+    assert_eq!(shared.site.events.count(EventKind::Anomaly(Anomaly::DamagedRecord)), 0);
+}
