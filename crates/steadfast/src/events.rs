@@ -36,6 +36,8 @@ pub enum EventKind {
     Delivered,
     /// A change of privilege started a new record.
     Renewed,
+    /// A session was moved from where it was before a migration.
+    Imported,
     /// A session was ended by its holder.
     Ended,
     /// A session was ended by a revocation.
@@ -85,6 +87,8 @@ pub enum Anomaly {
     /// A session that is shared with PHP was changed under two ids at once, a rotation being between them. It
     /// keeps what was written under the newer one.
     Forked,
+    /// Some values of a session have no place in the layout to which it moved; they were left behind.
+    LeftBehind,
     /// The store did not answer several times in a row, so it is not asked for a moment.
     CircuitOpened,
 }
@@ -105,6 +109,7 @@ impl EventKind {
             Self::Forwarded => "forwarded",
             Self::Delivered => "delivered",
             Self::Renewed => "renewed",
+            Self::Imported => "imported",
             Self::Ended => "ended",
             Self::Revoked => "revoked",
             Self::Missing => "missing",
@@ -135,6 +140,7 @@ impl Anomaly {
             Self::Forged => "forged",
             Self::IncompleteCookie => "incomplete_cookie",
             Self::Forked => "forked",
+            Self::LeftBehind => "left_behind",
             Self::CircuitOpened => "circuit_opened",
         }
     }

@@ -223,5 +223,5 @@ pub use rules::Rules;
 #[cfg(feature = "sealed")]
 pub use seal::KeyRing;
 pub use session::{Key, KeyFor, Metadata, Session, SessionView};
-pub use sessions::{Revoked, SessionInfo, Sessions, SessionsBuilder, UserSessions};
+pub use sessions::{Imported, Revoked, SessionInfo, Sessions, SessionsBuilder, UserSessions};
 pub use time::{Clock, SystemClock, Timestamp};

@@ -2,6 +2,7 @@
 
 mod builder;
 mod dsn;
+mod import;
 mod users;
 
 use std::num::NonZeroUsize;
@@ -15,6 +16,7 @@ use crate::policy::Policy;
 use crate::store::Store as _;
 
 pub use builder::SessionsBuilder;
+pub use import::Imported;
 pub use users::{Revoked, SessionInfo, UserSessions};
 
 /// The sessions of an application: a cheap handle, for application state and background work.
@@ -121,6 +123,9 @@ impl Sessions {
     /// What runs goes on running.
     pub async fn shutdown(&self) {
         self.core.off_path.drained().await;
+        if let Some(import) = &self.core.import {
+            import.core.off_path.drained().await;
+        }
     }
 
     #[cfg(any(feature = "tower", feature = "testing"))]

@@ -90,6 +90,30 @@ impl Token {
         Self { key: Key::Shared(name), secret: Secret::SHARED }
     }
 
+    /// Makes the token under which a session goes on that had this id in a layout shared with PHP.
+    ///
+    /// Always the same one, so that requests which come with the id at the same time move one session. Whoever
+    /// knows the id can make it, so its secret is replaced at once.
+    #[cfg(feature = "php")]
+    pub(crate) fn moved_from(name: &crate::store::SharedName) -> Self {
+        let mut bytes = Zeroizing::new([0; TOKEN]);
+        expand(b"steadfast.moved.1", name.id().as_bytes(), &mut *bytes);
+        Self::from_bytes(&bytes)
+    }
+
+    /// Returns the bytes of which the id is made under which a session goes on in a layout shared with PHP.
+    ///
+    /// Made of the secret, too: a token that was replaced leads nowhere.
+    #[cfg(feature = "php")]
+    pub(crate) fn id_seed<const N: usize>(&self) -> Zeroizing<[u8; N]> {
+        let mut seed = Zeroizing::new([0; N]);
+        match &self.key {
+            Key::Own(key) => expand(b"steadfast.id.1", self.bytes_with(key).as_slice(), &mut *seed),
+            Key::Shared(name) => expand(b"steadfast.id.1", name.id().as_bytes(), &mut *seed),
+        }
+        seed
+    }
+
     /// The same record with another secret.
     pub(crate) fn with_secret(&self, secret: Secret) -> Self {
         Self { key: self.key.clone(), secret }
@@ -256,6 +280,13 @@ fn digest(label: &[u8], data: &[u8]) -> [u8; 16] {
     let mut cut = [0; 16];
     cut.copy_from_slice(&full[..16]);
     cut
+}
+
+#[cfg(feature = "php")]
+fn expand(label: &[u8], from: &[u8], into: &mut [u8]) {
+    Hkdf::<Sha256>::new(Some(label), from)
+        .expand(&[], into)
+        .expect("a token or an id is within what HKDF-SHA-256 can give");
 }
 
 fn xor(mut a: [u8; HALF], b: [u8; HALF]) -> [u8; HALF] {

@@ -101,6 +101,11 @@ fn client(core: &Core, parts: &Parts, access: Access) -> Result<Client> {
         bound_ip: policy.match_ip.zip(ip).map(|(part, ip)| ip_fingerprint(ip, part)),
         bound_agent: policy.match_user_agent.then(|| agent_fingerprint(agent)),
         background: writes && request_kind(headers) == RequestKind::Background,
+        before: core
+            .import
+            .as_ref()
+            .map(|import| client(&import.core, parts, access).map(Box::new))
+            .transpose()?,
         ..Client::of_cookies(core, lines, ip)
     })
 }

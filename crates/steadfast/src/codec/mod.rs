@@ -51,6 +51,24 @@ impl Encoding {
         }
     }
 
+    /// Returns how a record of ours keeps values that are written thus.
+    pub(crate) fn of_record(self) -> Self {
+        match self {
+            // Each is a document of its own there, so PHP's format makes no difference.
+            #[cfg(feature = "php")]
+            Self::Php(_) => Self::Php(crate::policy::PhpFormat::PhpSerialize),
+            other => other,
+        }
+    }
+
+    /// Writes a value as another codec does; what PHP wrote stays byte for byte what it is to PHP.
+    pub(crate) fn translate(self, to: Self, bytes: &[u8]) -> Result<Vec<u8>> {
+        if self.of_record() == to.of_record() {
+            return Ok(bytes.to_vec());
+        }
+        to.encode(&self.decode::<Value>(bytes)?)
+    }
+
     /// Decodes one value.
     pub(crate) fn decode<T: DeserializeOwned>(self, bytes: &[u8]) -> Result<T> {
         match self {

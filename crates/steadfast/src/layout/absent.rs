@@ -42,6 +42,26 @@ impl PhpLayout {
         match *self {}
     }
 
+    pub(crate) fn token_after(&self, _: &Token, _: Option<IpAddr>) -> Token {
+        match *self {}
+    }
+
+    pub(crate) fn native_token(&self, _: &Token) -> Token {
+        match *self {}
+    }
+
+    pub(crate) fn writes_as(&self, _: &Self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn carries(&self, _: &[u8]) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn moved_side(&self, _: &Values, _: Option<[u8; 16]>, _: Option<Timestamp>) -> PhpSide {
+        match *self {}
+    }
+
     pub(crate) fn adopts_ids(&self) -> bool {
         match *self {}
     }

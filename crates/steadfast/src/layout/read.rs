@@ -62,13 +62,20 @@ impl PhpLayout {
 
     /// Finds out who is signed in, on either side.
     fn user_of(&self, values: &mut Values) -> Option<String> {
-        let Text(user) = if reserved::is_reserved(&self.user_key) {
-            take(values, &self.user_key)?
-        } else {
-            php::from_slice(values.get(&self.user_key)?.value).ok()?
-        };
-        String::from_utf8(user).ok().filter(|user| !user.is_empty())
+        if reserved::is_reserved(&self.user_key) {
+            return take(values, &self.user_key).and_then(name);
+        }
+        self.own_user(values)
     }
+
+    /// Returns whom the application's own value names, if that is where the user is.
+    pub(super) fn own_user(&self, values: &Values) -> Option<String> {
+        php::from_slice(values.get(&self.user_key)?.value).ok().and_then(name)
+    }
+}
+
+fn name(Text(user): Text) -> Option<String> {
+    String::from_utf8(user).ok().filter(|user| !user.is_empty())
 }
 
 /// Explains a session that can't be read in the format that the policy says, but in another one.

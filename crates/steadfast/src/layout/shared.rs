@@ -3,11 +3,14 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use super::PhpSide;
+use super::{Left, PhpSide, is_reserved};
 use crate::codec::Encoding;
+use crate::codec::php::check_key;
 use crate::policy::{Layout, MAX_COOKIE_LIFETIME, PhpFormat, PhpIds, PhpSettings, Policy};
+use crate::record::Values;
 use crate::store::SharedName;
-use crate::token::Token;
+use crate::time::Timestamp;
+use crate::token::{Key, Token};
 
 /// A layout that is shared with PHP.
 #[derive(Debug)]
@@ -74,6 +77,56 @@ impl PhpLayout {
         Token::shared(
             SharedName::new(id.as_bytes(), self.ip_of(ip)).expect("ids are made in the shape of ids"),
         )
+    }
+
+    /// Makes the token under which a session goes on here: the same id, if it could be one here.
+    pub(crate) fn token_after(&self, token: &Token, ip: Option<IpAddr>) -> Token {
+        let kept = match &token.key {
+            Key::Shared(name) if self.ids.accepts(name.id().as_bytes()) => Some(name.id().to_owned()),
+            _ => None,
+        };
+        let id = kept.unwrap_or_else(|| self.ids.spelled(*token.id_seed()));
+        let ip = match &token.key {
+            Key::Shared(name) => name.ip().or(ip),
+            Key::Own(_) => ip,
+        };
+        Token::shared(
+            SharedName::new(id.as_bytes(), self.ip_of(ip)).expect("ids are made in the shape of ids"),
+        )
+    }
+
+    /// Makes the token under which a session of this layout goes on in the native one.
+    pub(crate) fn native_token(&self, token: &Token) -> Token {
+        match &token.key {
+            Key::Shared(name) => Token::moved_from(name),
+            Key::Own(_) => token.clone(),
+        }
+    }
+
+    /// Reports whether sessions of another layout have the same bytes as those of this one.
+    pub(crate) fn writes_as(&self, other: &Self) -> bool {
+        (self.format, &self.user_key) == (other.format, &other.user_key)
+    }
+
+    /// Reports whether the application's values may have such a key here.
+    pub(crate) fn carries(&self, key: &[u8]) -> bool {
+        !is_reserved(key) && check_key(self.format, key).is_ok()
+    }
+
+    /// Returns what the header of a session that moves here has beside that of others.
+    pub(crate) fn moved_side(
+        &self,
+        values: &Values,
+        csrf: Option<[u8; 16]>,
+        frozen_until: Option<Timestamp>,
+    ) -> PhpSide {
+        PhpSide {
+            // Where the application's own value names the user, it stays as it is.
+            user_read: self.own_user(values),
+            left: frozen_until.map(|until| Left { to: None, until }),
+            csrf,
+            ..self.fresh_side()
+        }
     }
 
     /// Reports whether an id of which there is no session becomes that of a new one.

@@ -103,6 +103,9 @@ impl Exchange {
                 // First, because the session that is left could be ended again, and its copy could not.
                 let _ = self.core.end_record(copy).await?;
             }
+            if let Some(import) = &self.core.import {
+                Box::pin(import.keep_up(&self.core, &prepared.op, prepared.kind)).await?;
+            }
             match self.send_or_conflict(&prepared.op).await? {
                 Sent::Done => {
                     self.settle(*prepared, began);

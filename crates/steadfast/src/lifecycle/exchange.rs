@@ -51,6 +51,10 @@ pub(crate) struct Client {
     pub(crate) adopted: Option<Token>,
     /// The session opens wherever it is bound to: a test looks at it.
     pub(crate) any_device: bool,
+    /// The same client, as the sessions of before know it.
+    pub(crate) before: Option<Box<Client>>,
+    /// The session came with a cookie of before, so the browser is to get one of now.
+    pub(crate) moved: bool,
 }
 
 impl Client {

@@ -49,6 +49,14 @@ impl Core {
         }
     }
 
+    /// Reports whether the application's values may have such a key.
+    pub(super) fn carries(&self, key: &[u8]) -> bool {
+        match &self.php {
+            None => u16::try_from(key.len()).is_ok(),
+            Some(layout) => layout.carries(key),
+        }
+    }
+
     /// Reads a record.
     ///
     /// # Errors

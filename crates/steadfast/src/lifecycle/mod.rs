@@ -5,9 +5,11 @@
 
 mod carried;
 mod commit;
+mod convert;
 mod desk;
 mod exchange;
 mod form;
+mod import;
 #[cfg(feature = "php")]
 mod moved;
 mod off_path;
@@ -36,6 +38,7 @@ use skew::Skew;
 use watch::Watch;
 
 pub(crate) use exchange::{Access, Client, Exchange, Opening, Work};
+pub(crate) use import::Import;
 pub(crate) use prepare::Prepared;
 pub(crate) use watch::Watching;
 
@@ -57,6 +60,8 @@ pub(crate) struct Core {
     pub(crate) carrier: Option<Carrier>,
     /// Set where the layout is shared with PHP.
     pub(crate) php: Option<PhpLayout>,
+    /// Where sessions were before, if they move.
+    pub(crate) import: Option<Import>,
     pub(crate) off_path: OffPath,
     pub(crate) watch: Watch,
     skew: Skew,
@@ -70,6 +75,7 @@ impl Core {
         carrier: Option<Carrier>,
         clock: Arc<dyn Clock>,
         observer: Observer,
+        before: Option<Arc<Self>>,
     ) -> Arc<Self> {
         let off_path = OffPath::default();
         let desk = Desk::new({
@@ -79,7 +85,21 @@ impl Core {
         let cookies = CookieWriter::new(&policy.cookie);
         let (watch, skew) = (Watch::default(), Skew::default());
         let php = PhpLayout::new(&policy);
-        Arc::new(Self { policy, store, clock, observer, cookies, carrier, php, off_path, watch, skew, desk })
+        let import = before.map(|core| Import::new(core, cookies.name()));
+        Arc::new(Self {
+            policy,
+            store,
+            clock,
+            observer,
+            cookies,
+            carrier,
+            php,
+            import,
+            off_path,
+            watch,
+            skew,
+            desk,
+        })
     }
 
     /// Renews the leases of requests that take long, for as long as somebody uses the core.

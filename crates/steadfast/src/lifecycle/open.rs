@@ -25,7 +25,7 @@ pub(super) struct Entered {
     pub(super) base: Base,
     /// When the store was asked for it, by the node's clock.
     asked: Timestamp,
-    codec: Encoding,
+    pub(super) codec: Encoding,
     pub(super) values: Values,
     pub(super) turn: Option<Turn>,
     /// Values came from elsewhere, so there is something to store.
@@ -62,8 +62,11 @@ impl Exchange {
             Opening::Request(client) => client()?,
             Opening::Handle(_) => Client { background: true, ..Client::default() },
         };
-        let token = self.with(|work| work.base.as_ref().and_then(|base| base.token.clone()));
-        client.tokens = token.into_iter().collect();
+        let token = self.with(|work| {
+            client.moved = work.client.moved;
+            work.base.as_ref().and_then(|base| base.token.clone())
+        });
+        (client.tokens, client.before) = (token.into_iter().collect(), None);
         let entered = self.find(access, &mut client).await?;
         let mut work = self.work(access, client, entered);
         self.with(|before| {
@@ -100,6 +103,17 @@ impl Exchange {
         if client.too_many {
             self.core.observer.alarm(Anomaly::TooManyCookies, None);
         }
+        let entered = self.find_here(access, client).await?;
+        if entered.is_none()
+            && let Some(import) = &self.core.import
+            && let Some(before) = client.before.take()
+        {
+            return Box::pin(self.find_before(import, access, *before, client)).await;
+        }
+        Ok(entered)
+    }
+
+    async fn find_here(&self, access: Access, client: &mut Client) -> Result<Option<Box<Entered>>> {
         let token = match std::mem::take(&mut client.tokens) {
             Tokens::None => return Ok(None),
             Tokens::One(token) => token,
@@ -117,7 +131,7 @@ impl Exchange {
     }
 
     /// Lets a request into the session that a key leads to, or led to.
-    async fn go_in(
+    pub(super) async fn go_in(
         &self,
         access: Access,
         key: StoreKey,
@@ -359,6 +373,10 @@ impl Exchange {
             Some(_) if header.has_origin(now) => Rotation::Barred,
             Some(_) => plan::rotation(header, admission, now, self.core.rotate_every(), policy.rules),
         };
+        if client.moved && token.is_some() {
+            let (admission, rotation) = self.core.renews_cookie(admission, rotation);
+            return Some(Opened::Live { admission, rotation });
+        }
         Some(Opened::Live { admission, rotation })
     }
 

@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 
-use super::Core;
 use super::exchange::{Access, Base, SendCookie, Work, superseded};
+use super::{Core, Import};
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{self, Admission, CookieOp, Done, Fate, Identity, Opened, Plan, Rotation, StoreOp};
 use crate::random;
@@ -247,7 +247,7 @@ impl Work {
         let (token, until) = match (op, header) {
             (CookieOp::None, _) => return Ok(None),
             (CookieOp::Remove, _) => {
-                return Ok(Some(SendCookie { headers: vec![core.cookies.remove()], until: None }));
+                return Ok(Some(self.sends(core, core.cookies.remove(), None)));
             }
             (CookieOp::Issue, Some(_)) => (token, None),
             (CookieOp::IssueInWindow, Some(header)) => {
@@ -266,7 +266,14 @@ impl Work {
         };
         let (Some(token), Some(header)) = (token, header) else { return Ok(None) };
         let header = core.cookies.issue(&token.encode(), core.cookie_lifetime(header, now));
-        Ok(Some(SendCookie { headers: vec![header], until }))
+        Ok(Some(self.sends(core, header, until)))
+    }
+
+    /// Sends a cookie, and removes the one by which the session moved here.
+    fn sends(&self, core: &Core, cookie: String, until: Option<Timestamp>) -> SendCookie {
+        let moved = core.import.as_ref().filter(|_| self.client.moved);
+        let headers = [Some(cookie), moved.and_then(Import::remove_cookie)];
+        SendCookie { headers: headers.into_iter().flatten().collect(), until }
     }
 
     /// Opens the successor of the secret that came.

@@ -102,6 +102,9 @@ pub(crate) struct Limits {
     pub(crate) record_bytes: usize,
     pub(crate) keys: usize,
     pub(crate) key_bytes: usize,
+    /// PHP's programs read the keys, too.
+    #[cfg(feature = "php")]
+    pub(crate) shared: bool,
 }
 
 impl Policy {
@@ -138,7 +141,13 @@ impl Policy {
     }
 
     pub(crate) fn limits(&self) -> Limits {
-        Limits { record_bytes: self.max_record_bytes, keys: self.max_keys, key_bytes: self.max_key_bytes }
+        Limits {
+            record_bytes: self.max_record_bytes,
+            keys: self.max_keys,
+            key_bytes: self.max_key_bytes,
+            #[cfg(feature = "php")]
+            shared: self.layout != Layout::Native,
+        }
     }
 
     /// Returns the idle and the absolute timeout of a session.

@@ -79,8 +79,12 @@ impl PhpIds {
     /// If the operating system has no randomness to give, which no server can go on from.
     #[must_use]
     pub fn fresh(&self) -> String {
-        let shape = self.0.first().expect("there is at least one shape");
-        spell(random::secret::<MAX_LENGTH>(), *shape)
+        self.spelled(random::secret::<MAX_LENGTH>())
+    }
+
+    /// Makes the id of these bytes.
+    pub(crate) fn spelled(&self, bytes: [u8; MAX_LENGTH]) -> String {
+        spell(bytes, *self.0.first().expect("there is at least one shape"))
     }
 }
 

@@ -26,8 +26,14 @@ pub(crate) const MAGIC: [u8; 4] = *b"STDF";
 /// The format that this version writes.
 const FORMAT: u8 = 1;
 
-/// The format of a record that is sealed: a record of [`FORMAT`] is inside. The newest this version reads.
+/// The format of a record that is sealed: another record is inside.
 pub(crate) const SEALED: u8 = 2;
+
+/// The format of a record whose values PHP wrote, or could have: that of [`FORMAT`], but for the codec.
+const PHP_VALUES: u8 = 3;
+
+/// The newest format that this version reads.
+const NEWEST: u8 = PHP_VALUES;
 
 /// Where the checksum lies. It covers everything before and after itself.
 const CHECKSUM: std::ops::Range<usize> = 8..12;
@@ -62,8 +68,9 @@ pub(crate) fn encode(codec: Encoding, header: &Header, values: &Values) -> Bytes
     let mut writer =
         Writer::with_capacity(ENVELOPE + header::MAX_FIXED + header.variable_len() + values.encoded_len());
     writer.bytes(&MAGIC);
-    writer.u8(FORMAT);
-    writer.u8(codec_tag(codec));
+    let (format, tag) = codec_tag(codec);
+    writer.u8(format);
+    writer.u8(tag);
     writer.u16(header::flags(header));
     writer.u32(0);
     writer.u32(0);
@@ -102,7 +109,7 @@ fn read_envelope(reader: &mut Reader<'_>, payload: &[u8]) -> Result<Envelope> {
     if magic != MAGIC || format == 0 {
         return Err(corrupt());
     }
-    if format > SEALED {
+    if format > NEWEST {
         return Err(newer_format());
     }
     let codec = reader.u8().ok_or_else(corrupt)?;
@@ -115,7 +122,7 @@ fn read_envelope(reader: &mut Reader<'_>, payload: &[u8]) -> Result<Envelope> {
             "the session record is sealed; give this node the key ring that opens it (feature `sealed`)",
         ));
     }
-    Ok(Envelope { codec: codec_from_tag(codec)?, flags })
+    Ok(Envelope { codec: codec_from_tag(format, codec)?, flags })
 }
 
 /// Reports whether a payload is that of a sealed record.
@@ -147,25 +154,33 @@ fn checksum(payload: &[u8]) -> u32 {
     hasher.finalize()
 }
 
-const fn codec_tag(codec: Encoding) -> u8 {
+/// Returns the format and the codec of a record with such values.
+const fn codec_tag(codec: Encoding) -> (u8, u8) {
     match codec {
-        Encoding::MessagePack => 1,
+        Encoding::MessagePack => (FORMAT, 1),
         #[cfg(feature = "json")]
-        Encoding::Json => 2,
+        Encoding::Json => (FORMAT, 2),
         #[cfg(feature = "php")]
-        Encoding::Php(_) => panic!("a session of PHP's is not put into a record of ours"),
+        Encoding::Php(_) => (PHP_VALUES, 3),
     }
 }
 
-fn codec_from_tag(tag: u8) -> Result<Encoding> {
-    match tag {
-        1 => Ok(Encoding::MessagePack),
+fn codec_from_tag(format: u8, tag: u8) -> Result<Encoding> {
+    match (format, tag) {
+        (FORMAT, 1) => Ok(Encoding::MessagePack),
         #[cfg(feature = "json")]
-        2 => Ok(Encoding::Json),
+        (FORMAT, 2) => Ok(Encoding::Json),
         #[cfg(not(feature = "json"))]
-        2 => Err(Error::new(
+        (FORMAT, 2) => Err(Error::new(
             ErrorKind::Codec,
             "the session record holds JSON values; enable the feature `json` of steadfast",
+        )),
+        #[cfg(feature = "php")]
+        (PHP_VALUES, 3) => Ok(Encoding::Php(crate::policy::PhpFormat::PhpSerialize)),
+        #[cfg(not(feature = "php"))]
+        (PHP_VALUES, 3) => Err(Error::new(
+            ErrorKind::Codec,
+            "the session record holds PHP's values; enable the feature `php` of steadfast",
         )),
         _ => Err(corrupt()),
     }

@@ -86,7 +86,7 @@ fn a_record_cut_short_or_with_one_bit_changed_is_damaged() {
 #[test]
 fn a_record_of_a_newer_format_is_told_from_a_damaged_one() {
     let mut newer = encode(Encoding::MessagePack, &header(), &values()).to_vec();
-    newer[4] = SEALED + 1;
+    newer[4] = NEWEST + 1;
     assert_eq!(decode(&newer.into()).unwrap_err().kind(), ErrorKind::NewerFormat);
 }
 

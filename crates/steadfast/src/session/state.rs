@@ -235,7 +235,9 @@ impl State {
     fn check_limits(&self, step: &Step) -> Result<()> {
         let (Step::Set { key, .. } | Step::Edit { key, .. }) = step else { return Ok(()) };
         #[cfg(feature = "php")]
-        if let Encoding::Php(format) = self.codec {
+        if let Encoding::Php(format) = self.codec
+            && self.limits.shared
+        {
             check_key_for_php(format, key)?;
         }
         if key.len() > self.limits.key_bytes {

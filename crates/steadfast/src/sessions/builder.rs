@@ -49,12 +49,14 @@ pub struct SessionsBuilder {
     clock: Arc<dyn Clock>,
     listener: Option<Listener>,
     purge_every: Option<Duration>,
+    before: Option<Sessions>,
 }
 
 impl Default for SessionsBuilder {
     fn default() -> Self {
         let clock = Arc::new(SystemClock);
-        Self { policy: Policy::default(), clock, listener: None, purge_every: Some(PURGE_EVERY) }
+        let purge_every = Some(PURGE_EVERY);
+        Self { policy: Policy::default(), clock, listener: None, purge_every, before: None }
     }
 }
 
@@ -104,6 +106,33 @@ impl SessionsBuilder {
         self
     }
 
+    /// Sets where sessions were before: in another store, in another layout, or under another cookie.
+    ///
+    /// A visitor whose cookie opens no session here is looked for there; the session is moved, with its values and
+    /// whoever is signed in, and the browser gets a cookie of now. Nobody is signed out, and users are listed and
+    /// revoked on both sides. [`import`](Sessions::import) moves sessions without waiting for their visitors. Once
+    /// nothing is left there, remove this setting; the way back is to exchange the two.
+    ///
+    /// `docs/moving-from-codeigniter.md` says in which order nodes are updated.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use steadfast::{Policy, Sessions};
+    ///
+    /// # async fn example() -> steadfast::Result<()> {
+    /// let before = Sessions::connect("memory:").await?;
+    /// let policy = Policy::builder().cookie_name("__Host-id").build()?;
+    /// let sessions = Sessions::builder().policy(policy).migrate_from(before).connect("memory:").await?;
+    /// # drop(sessions);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn migrate_from(mut self, before: Sessions) -> Self {
+        self.before = Some(before);
+        self
+    }
+
     /// Opens the store that a connection string names.
     ///
     /// # Errors
@@ -114,6 +143,9 @@ impl SessionsBuilder {
     ///
     /// Nothing is left behind but an empty store.
     pub async fn connect(self, dsn: &str) -> Result<Sessions> {
+        if self.before.as_ref().is_some_and(|before| before.core.carrier.is_some()) {
+            return Err(cannot_migrate("travel in cookies, so there is no store to migrate from"));
+        }
         #[cfg(feature = "cookie")]
         if dsn::is_carried(dsn)? {
             return self.in_cookies();
@@ -224,6 +256,9 @@ impl SessionsBuilder {
     #[cfg(feature = "cookie")]
     pub fn in_cookies(mut self) -> Result<Sessions> {
         self.refuse_layouts("cookie")?;
+        if self.before.is_some() {
+            return Err(cannot_migrate("can't move into cookies; start with new ones"));
+        }
         let Some(ring) = &self.policy.sealing.ring else {
             return Err(crate::Error::new(
                 crate::ErrorKind::InvalidConfig,
@@ -246,7 +281,8 @@ impl SessionsBuilder {
 
     fn start(self, store: SharedStore, carrier: Option<Carrier>) -> Sessions {
         let observer = self.observer(store.driver());
-        let core = Core::new(self.policy, store, carrier, self.clock, observer);
+        let before = self.before.map(|before| before.core).filter(|core| core.carrier.is_none());
+        let core = Core::new(self.policy, store, carrier, self.clock, observer, before);
         core.renew_leases();
         core.watch_clock();
         if let Some(interval) = self.purge_every {
@@ -264,4 +300,8 @@ impl fmt::Debug for SessionsBuilder {
             .field("purge_every", &self.purge_every)
             .finish_non_exhaustive()
     }
+}
+
+fn cannot_migrate(why: &str) -> crate::Error {
+    crate::Error::new(crate::ErrorKind::InvalidConfig, format!("`migrate_from`: the sessions {why}"))
 }

@@ -7,6 +7,7 @@ use std::ops::Deref;
 use super::Sessions;
 use crate::error::{ErrorKind, Result};
 use crate::events::EventKind;
+use crate::lifecycle::Core;
 use crate::record::{Contents, Header, Standing};
 use crate::session::Session;
 use crate::store::{Coverage, Deleted, Listed, Store as _, StoreKey};
@@ -38,6 +39,8 @@ pub struct SessionInfo {
     #[doc(alias = "session_user_agent")]
     pub user_agent: String,
     key: StoreKey,
+    /// It is still where sessions were before a migration.
+    is_before: bool,
 }
 
 impl SessionInfo {
@@ -161,23 +164,26 @@ impl Sessions {
     pub async fn sessions_of(&self, user: &str) -> Result<UserSessions> {
         let now = self.core.now();
         let (mut infos, mut sealed) = (Vec::new(), None);
-        self.each_of(user, |key, record, contents| match contents {
-            Err(error) if matches!(error.kind(), ErrorKind::KeyMissing) => sealed = Some(error),
-            Err(_) => {}
-            Ok(Contents { header, .. }) => {
-                let frozen = matches!(header.standing, Standing::Frozen { .. });
-                if !frozen && now < record.record.expires_at {
-                    infos.push(self.info(key, record.record.expires_at, &header));
+        for (core, is_before) in self.cores() {
+            each_of(core, user, |key, record, contents| match contents {
+                Err(error) if matches!(error.kind(), ErrorKind::KeyMissing) => sealed = Some(error),
+                Err(_) => {}
+                Ok(Contents { header, .. }) => {
+                    let frozen = matches!(header.standing, Standing::Frozen { .. });
+                    if !frozen && now < record.record.expires_at {
+                        infos.push(info(core, is_before, key, record.record.expires_at, &header));
+                    }
                 }
-            }
-        })
-        .await?;
+            })
+            .await?;
+        }
+        self.count_once(&mut infos);
         if let Some(error) = sealed {
             self.core.observer.failed(error.kind(), None);
             return Err(error);
         }
         infos.sort_by_key(|info| std::cmp::Reverse(info.created_at));
-        Ok(UserSessions { infos, coverage: self.core.store.coverage() })
+        Ok(UserSessions { infos, coverage: self.coverage() })
     }
 
     /// Ends all sessions of a user, and reports how many there were.
@@ -213,7 +219,7 @@ impl Sessions {
     pub async fn revoke_others(&self, session: &Session) -> Result<Revoked> {
         match session.user() {
             Some(user) => self.revoke_but(&user, session.store_key()).await,
-            None => Ok(Revoked { ended: 0, coverage: self.core.store.coverage() }),
+            None => Ok(Revoked { ended: 0, coverage: self.coverage() }),
         }
     }
 
@@ -227,14 +233,41 @@ impl Sessions {
     ///
     /// It may have been ended.
     pub async fn revoke_one(&self, info: &SessionInfo) -> Result<bool> {
-        let deleted = self.core.end_record(&info.key).await?;
-        self.core.store.settle(&info.key).await?;
-        self.core.ended(EventKind::Revoked, &info.key);
-        Ok(deleted == Deleted::Gone)
+        let mut gone = false;
+        if let Some(import) = &self.core.import {
+            // What is here may be there, too, for a moment or after a crash.
+            let there = info.is_before || import.key_after(&self.core, &info.key) == Some(info.key);
+            gone = there && end(&import.core, &info.key).await?;
+        }
+        Ok(match self.key_here(info) {
+            Some(key) => end(&self.core, &key).await? || gone,
+            None => gone,
+        })
+    }
+
+    /// Where sessions are, with whether they were there before a migration: those first, because a session is
+    /// here before it is gone there.
+    fn cores(&self) -> impl Iterator<Item = (&Core, bool)> {
+        let before = self.core.import.as_ref().map(|import| (&*import.core, true));
+        before.into_iter().chain([(&*self.core, false)])
+    }
+
+    /// Returns under which key a session is here, or will be.
+    fn key_here(&self, info: &SessionInfo) -> Option<StoreKey> {
+        match &self.core.import {
+            Some(import) if info.is_before => import.key_after(&self.core, &info.key),
+            _ => Some(info.key),
+        }
+    }
+
+    /// Leaves out what was on both sides while it moved.
+    fn count_once(&self, infos: &mut Vec<SessionInfo>) {
+        let here: Vec<_> = infos.iter().filter(|info| !info.is_before).map(|info| info.key).collect();
+        infos.retain(|info| !info.is_before || self.key_here(info).is_none_or(|key| !here.contains(&key)));
     }
 
     async fn revoke_but(&self, user: &str, keep: Option<StoreKey>) -> Result<Revoked> {
-        let mut revoked = Revoked { ended: 0, coverage: self.core.store.coverage() };
+        let mut revoked = Revoked { ended: 0, coverage: self.coverage() };
         let mut latest = self.core.now();
         // The first walk takes all there are, because clocks of other nodes can't tell a sign-in before the
         // call from one after it.
@@ -244,72 +277,86 @@ impl Sessions {
         // needs its old record, a walk that finds nothing is the last.
         loop {
             let mut doomed = Vec::new();
-            self.each_of(user, |key, _, contents| {
-                let header = contents.ok().map(|contents| contents.header);
-                // A record that can't be read here may be read by another node, a newer one or one with its
-                // key: it ends with the others.
-                let signed_in = header.as_ref().map_or(Timestamp::EPOCH, |header| header.created_at);
-                if Some(key) != keep && signed_in <= signed_in_by {
-                    latest = latest.max(signed_in);
-                    doomed.push((key, header.map(|header| header.standing)));
-                }
-            })
-            .await?;
+            for (core, _) in self.cores() {
+                each_of(core, user, |key, _, contents| {
+                    let header = contents.ok().map(|contents| contents.header);
+                    // A record that can't be read here may be read by another node, a newer one or one with its
+                    // key: it ends with the others.
+                    let signed_in = header.as_ref().map_or(Timestamp::EPOCH, |header| header.created_at);
+                    if Some(key) != keep && signed_in <= signed_in_by {
+                        latest = latest.max(signed_in);
+                        doomed.push((core, key, header.map(|header| header.standing)));
+                    }
+                })
+                .await?;
+            }
             if doomed.is_empty() {
                 return Ok(revoked);
             }
             signed_in_by = latest;
-            for (key, standing) in doomed {
-                let deleted = self.core.end_record(&key).await?;
-                self.core.store.settle(&key).await?;
-                self.core.ended(EventKind::Revoked, &key);
-                let counts = deleted == Deleted::Gone && !matches!(standing, Some(Standing::Frozen { .. }));
-                revoked.ended += u64::from(counts);
+            for (core, key, standing) in doomed {
+                let gone = end(core, &key).await?;
+                revoked.ended += u64::from(gone && !matches!(standing, Some(Standing::Frozen { .. })));
             }
         }
     }
 
-    /// Walks through the records of a user, with what is in those that can be read.
-    ///
-    /// PHP keeps no index of users: in a layout that is shared with it, all records are looked at.
-    async fn each_of(
-        &self,
-        user: &str,
-        mut visit: impl FnMut(StoreKey, &Listed, Result<Contents>),
-    ) -> Result<()> {
-        let (indexed, now) = (token::user_key(user), self.core.now());
-        let mut after = None;
-        loop {
-            let page = match &self.core.php {
-                None => self.core.store.of_user(&indexed, after.as_ref(), PAGE).await?,
-                Some(_) => self.core.store.page(after.as_ref(), PAGE).await?,
-            };
-            for listed in &page {
-                let contents = self.core.read(&listed.key, &listed.record, now);
-                let theirs = |contents: &Contents| contents.header.user.as_deref() == Some(user);
-                if self.core.php.is_none() || contents.as_ref().is_ok_and(theirs) {
-                    visit(listed.key, listed, contents);
-                }
+    /// Returns whether users' lists are complete, on both sides of a migration.
+    fn coverage(&self) -> Coverage {
+        let complete = self.cores().all(|(core, _)| core.store.coverage() == Coverage::Complete);
+        if complete { Coverage::Complete } else { Coverage::BestEffort }
+    }
+}
+
+/// Ends a session; reports whether it was there.
+async fn end(core: &Core, key: &StoreKey) -> Result<bool> {
+    let deleted = core.end_record(key).await?;
+    core.store.settle(key).await?;
+    core.ended(EventKind::Revoked, key);
+    Ok(deleted == Deleted::Gone)
+}
+
+/// Walks through the records of a user, with what is in those that can be read.
+///
+/// PHP keeps no index of users: in a layout that is shared with it, all records are looked at.
+async fn each_of(
+    core: &Core,
+    user: &str,
+    mut visit: impl FnMut(StoreKey, &Listed, Result<Contents>),
+) -> Result<()> {
+    let (indexed, now) = (token::user_key(user), core.now());
+    let mut after = None;
+    loop {
+        let page = match &core.php {
+            None => core.store.of_user(&indexed, after.as_ref(), PAGE).await?,
+            Some(_) => core.store.page(after.as_ref(), PAGE).await?,
+        };
+        for listed in &page {
+            let contents = core.read(&listed.key, &listed.record, now);
+            let theirs = |contents: &Contents| contents.header.user.as_deref() == Some(user);
+            if core.php.is_none() || contents.as_ref().is_ok_and(theirs) {
+                visit(listed.key, listed, contents);
             }
-            // A page that is not full is no end: drivers leave damaged records out.
-            match page.last() {
-                Some(last) => after = Some(last.key),
-                None => return Ok(()),
-            }
+        }
+        // A page that is not full is no end: drivers leave damaged records out.
+        match page.last() {
+            Some(last) => after = Some(last.key),
+            None => return Ok(()),
         }
     }
+}
 
-    fn info(&self, key: StoreKey, expires_at: Timestamp, header: &Header) -> SessionInfo {
-        let device = header.device.as_ref();
-        SessionInfo {
-            tag: token::tag(&key),
-            created_at: header.created_at,
-            last_active: self.core.last_active(header, expires_at),
-            expires_at,
-            persistent: header.persistent,
-            ip: device.and_then(|device| device.ip),
-            user_agent: device.map(|device| device.user_agent.clone()).unwrap_or_default(),
-            key,
-        }
+fn info(core: &Core, is_before: bool, key: StoreKey, expires_at: Timestamp, header: &Header) -> SessionInfo {
+    let device = header.device.as_ref();
+    SessionInfo {
+        tag: token::tag(&key),
+        created_at: header.created_at,
+        last_active: core.last_active(header, expires_at),
+        expires_at,
+        persistent: header.persistent,
+        ip: device.and_then(|device| device.ip),
+        user_agent: device.map(|device| device.user_agent.clone()).unwrap_or_default(),
+        key,
+        is_before,
     }
 }
