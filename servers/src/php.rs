@@ -83,14 +83,8 @@ impl Php {
         self.signal("-CONT")
     }
 
-    /// Returns the number of the process.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.process.id()
-    }
-
     fn signal(&self, signal: &str) -> Result<()> {
-        let sent = Command::new("kill").args([signal, &self.pid().to_string()]).status()?;
+        let sent = Command::new("kill").args([signal, &self.process.id().to_string()]).status()?;
         if sent.success() { Ok(()) } else { Err("the PHP process has ended".into()) }
     }
 }

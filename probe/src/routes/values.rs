@@ -66,7 +66,7 @@ fn one(key: Vec<u8>, value: Option<Value>) -> Answer {
 }
 
 fn all(values: std::collections::BTreeMap<String, Value>) -> Answer {
-    answer(json!({ "k": null, "v": to_json(Value::Map(values)) }))
+    answer(json!({ "k": null, "v": to_json(Value::Map(values.into_iter().collect())) }))
 }
 
 async fn has(open: Open) -> Answer {

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use indexmap::IndexMap;
+
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 #[cfg(feature = "php")]
 use serde::de::{EnumAccess, VariantAccess};
@@ -39,8 +41,9 @@ pub enum Value {
     Bytes(Vec<u8>),
     /// Values in order.
     List(Vec<Value>),
-    /// Values by key.
-    Map(BTreeMap<String, Value>),
+    /// Values by key, in the order in which they came, as PHP's arrays have it. Two maps are equal whatever
+    /// their order.
+    Map(IndexMap<String, Value>),
     /// An object that PHP stored.
     #[cfg(feature = "php")]
     Object(PhpObject),
@@ -172,7 +175,7 @@ impl<'de> Visitor<'de> for Any {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-        let mut entries = BTreeMap::new();
+        let mut entries = IndexMap::new();
         while let Some((MapKey(key), value)) = map.next_entry()? {
             entries.insert(key, value);
         }
@@ -206,7 +209,13 @@ macro_rules! from {
 from! {
     bool => Bool, i32 => Int, u32 => Int, i64 => Int, u64 => Int, f64 => Float,
     &str => String, String => String, Vec<u8> => Bytes, Vec<Value> => List,
-    BTreeMap<String, Value> => Map,
+    IndexMap<String, Value> => Map,
+}
+
+impl From<BTreeMap<String, Value>> for Value {
+    fn from(map: BTreeMap<String, Value>) -> Self {
+        Self::Map(map.into_iter().collect())
+    }
 }
 
 #[cfg(test)]
@@ -216,7 +225,7 @@ mod tests {
 
     #[test]
     fn every_kind_of_value_survives_message_pack() {
-        let map = BTreeMap::from([("a".to_owned(), Value::Null), ("b".to_owned(), Value::from(-1))]);
+        let map = IndexMap::from([("a".to_owned(), Value::Null), ("b".to_owned(), Value::from(-1))]);
         let value = Value::from(vec![
             Value::Null,
             Value::from(true),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use indexmap::IndexMap;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -84,7 +85,7 @@ impl Session {
         let (entry, item) = (entry.to_owned(), self.to_value(&value)?);
         self.update::<Value>(key.as_ref(), move |map| {
             if *map == Value::Null || matches!(map, Value::List(items) if items.is_empty()) {
-                *map = Value::Map(BTreeMap::new());
+                *map = Value::Map(IndexMap::new());
             }
             let Value::Map(entries) = map else { return Err(not_a("map")) };
             entries.insert(entry.clone(), item.clone());

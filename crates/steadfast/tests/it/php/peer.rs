@@ -108,11 +108,6 @@ impl Peer {
         self.process.resume().expect("PHP runs");
     }
 
-    /// Returns the number of the process.
-    pub(crate) fn pid(&self) -> u32 {
-        self.process.pid()
-    }
-
     async fn line(&mut self) -> Value {
         let line = tokio::time::timeout(PATIENCE, self.lines.recv()).await;
         line.expect("PHP answers in time").expect("PHP runs")
