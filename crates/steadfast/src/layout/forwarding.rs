@@ -14,6 +14,9 @@ use crate::time::Timestamp;
 /// What the header of a shared session holds beside that of others.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct PhpSide {
+    /// The digest of the session's own id. What is written for one id must not count under another one, to which
+    /// PHP carries it along.
+    pub(super) own: String,
     /// The user as the values named them when they were read.
     pub(super) user_read: Option<String>,
     /// The session has a time of its last change of id, or gets one.
@@ -28,8 +31,13 @@ pub(crate) struct PhpSide {
 
 impl PhpSide {
     /// Returns what a session goes on with under a new id.
-    pub(crate) fn moved(&self, origin: Option<Origin>) -> Self {
-        Self { user_read: self.user_read.clone(), is_timed: true, origin, ..Self::default() }
+    pub(crate) fn moved(&self, to: &StoreKey, origin: Option<Origin>) -> Self {
+        Self { own: own(to), user_read: self.user_read.clone(), is_timed: true, origin, ..Self::default() }
+    }
+
+    /// Returns what the copy has that a rotation leaves behind.
+    pub(crate) fn as_copy(&self, left: Option<Left>) -> Self {
+        Self { left, origin: None, ..self.clone() }
     }
 
     /// Reports whether this is a copy that was left, and its time is over.
@@ -73,9 +81,9 @@ pub(crate) struct Origin {
     pub(crate) name: SharedName,
     /// Until when it is kept.
     pub(crate) until: Timestamp,
-    /// The checksums of the values as they were left, or as they were carried over last. Empty after a change of
+    /// The checksums of the values as they were left, or as they were carried over last. None after a change of
     /// privilege: nothing is carried over then.
-    pub(super) left: BTreeMap<Vec<u8>, u32>,
+    pub(super) left: Option<BTreeMap<Vec<u8>, u32>>,
 }
 
 /// What became of the values that PHP wrote into the copy.
@@ -91,19 +99,20 @@ impl Origin {
     /// Notes what is left under an id.
     pub(crate) fn new(name: SharedName, until: Timestamp, left: &Values) -> Self {
         let left = left.iter().map(|entry| (entry.key.to_vec(), checksum(entry.value))).collect();
-        Self { name, until, left }
+        Self { name, until, left: Some(left) }
     }
 
     /// Notes an id from which nothing is carried over.
     pub(crate) fn closed(name: SharedName, until: Timestamp) -> Self {
-        Self { name, until, left: BTreeMap::new() }
+        Self { name, until, left: None }
     }
 
     /// Carries over what was changed in the copy since it was left, where the session itself has not changed it.
     pub(crate) fn catch_up(&mut self, copy: &Values, session: &mut Values) -> CaughtUp {
         let mut caught_up = CaughtUp::default();
+        let Some(all_left) = &mut self.left else { return caught_up };
         for entry in copy.iter() {
-            let (now, left) = (checksum(entry.value), self.left.get(entry.key).copied());
+            let (now, left) = (checksum(entry.value), all_left.get(entry.key).copied());
             if left == Some(now) {
                 continue;
             }
@@ -114,9 +123,9 @@ impl Origin {
             } else if ours != Some(now) {
                 caught_up.forked += 1;
             }
-            self.left.insert(entry.key.to_vec(), now);
+            all_left.insert(entry.key.to_vec(), now);
         }
-        let removed = self.left.extract_if(.., |key, _| copy.get(key).is_none());
+        let removed = all_left.extract_if(.., |key, _| copy.get(key).is_none());
         for (key, left) in removed {
             // A flash or temp value may have gone by itself.
             let ours = session.get(&key).filter(|entry| entry.mark == Mark::None);
@@ -127,6 +136,11 @@ impl Origin {
         }
         caught_up
     }
+}
+
+/// Returns the digest of an id, which opens nothing.
+pub(super) fn own(key: &StoreKey) -> String {
+    crate::hex::encode(&key.as_bytes()[..8])
 }
 
 fn checksum(value: &[u8]) -> u32 {
@@ -177,6 +191,15 @@ mod tests {
         check(&[("a", "1")], &[], &[("a", "1"), ("c", "1")], &[("c", "1")], carried(1));
         // Both sides did the same.
         check(&[("a", "1")], &[("a", "2")], &[("a", "2")], &[("a", "2")], carried(0));
+    }
+
+    #[test]
+    fn nothing_is_carried_over_from_before_a_change_of_privilege() {
+        let name = SharedName::new(b"abc", None).expect("an id");
+        let mut session = values(&[("a", "1")]);
+        let copy = values(&[("a", "2"), ("is_admin", "1")]);
+        assert_eq!(Origin::closed(name, Timestamp::EPOCH).catch_up(&copy, &mut session), CaughtUp::default());
+        assert_eq!(text(&session), [("a".to_owned(), "1".to_owned())]);
     }
 
     #[test]

@@ -9,49 +9,57 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use super::markers::{Bytes, Text};
 
-/// `id`, `until` in seconds since 1970, and `left`: the checksum of each value, by its key.
+/// `of`: the session's own id, as its digest, since PHP's changes of id carry all keys along; `id` and `until` (in
+/// seconds since 1970) of the copy, and `left`: the checksum of each value, by its key, or null.
 #[derive(Serialize, Deserialize)]
 pub(super) struct KeptOrigin {
+    pub(super) of: String,
     pub(super) id: String,
     pub(super) until: i64,
-    #[serde(serialize_with = "write_sums", deserialize_with = "read_sums")]
-    pub(super) left: BTreeMap<Vec<u8>, u32>,
+    pub(super) left: Option<Sums>,
 }
 
-fn write_sums<S: Serializer>(sums: &BTreeMap<Vec<u8>, u32>, serializer: S) -> Result<S::Ok, S::Error> {
-    let mut map = serializer.serialize_map(Some(sums.len()))?;
-    for (key, sum) in sums {
-        map.serialize_entry(&Bytes(key), sum)?;
+/// Checksums of values by their keys.
+pub(super) struct Sums(pub(super) BTreeMap<Vec<u8>, u32>);
+
+impl Serialize for Sums {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (key, sum) in &self.0 {
+            map.serialize_entry(&Bytes(key), sum)?;
+        }
+        map.end()
     }
-    map.end()
 }
 
-fn read_sums<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Vec<u8>, u32>, D::Error> {
-    deserializer.deserialize_any(SumsVisitor)
+impl<'de> Deserialize<'de> for Sums {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(SumsVisitor)
+    }
 }
 
 struct SumsVisitor;
 
 impl<'de> Visitor<'de> for SumsVisitor {
-    type Value = BTreeMap<Vec<u8>, u32>;
+    type Value = Sums;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("checksums by key")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Sums, A::Error> {
         let mut sums = BTreeMap::new();
         while let Some((Text(key), sum)) = map.next_entry()? {
             sums.insert(key, sum);
         }
-        Ok(sums)
+        Ok(Sums(sums))
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Sums, A::Error> {
         let mut sums = BTreeMap::new();
         while let Some(sum) = seq.next_element()? {
             sums.insert(sums.len().to_string().into_bytes(), sum);
         }
-        Ok(sums)
+        Ok(Sums(sums))
     }
 }

@@ -2,8 +2,8 @@
 
 use serde::de::DeserializeOwned;
 
-use super::forwarding::{Left, Origin, PhpSide};
-use super::kept_origin::KeptOrigin;
+use super::forwarding::{Left, Origin, PhpSide, own};
+use super::kept_origin::{KeptOrigin, Sums};
 use super::markers::{Markers, Text, from_second};
 use super::{PhpLayout, reserved};
 use crate::codec::{Encoding, php};
@@ -28,13 +28,15 @@ impl PhpLayout {
         let flash_tag = mark(&mut values);
         let rotated_at = take(&mut values, reserved::REGENERATED).map(from_second);
         let user = self.user_of(&mut values);
+        let own = own(key);
         let side = PhpSide {
             user_read: user.clone(),
             is_timed: rotated_at.is_some(),
-            left: take_left(&mut values, key),
-            origin: take_origin(&mut values, key),
-            csrf: take::<Text>(&mut values, reserved::CSRF)
-                .and_then(|Text(hex)| std::str::from_utf8(&hex).ok().and_then(crate::hex::decode)),
+            left: take_left(&mut values, key, &own),
+            origin: take_origin(&mut values, key, &own),
+            csrf: take::<String>(&mut values, reserved::CSRF)
+                .and_then(|kept| crate::hex::decode(kept.strip_prefix(&own)?)),
+            own,
         };
         let frozen = side.left.is_some_and(|left| left.to.is_none());
         // PHP keeps no other times. Where there is none at all, the session counts as new.
@@ -114,18 +116,24 @@ fn take<T: DeserializeOwned>(values: &mut Values, key: &[u8]) -> Option<T> {
     php::from_slice(values.hide(key)?).ok()
 }
 
-fn take_left(values: &mut Values, key: &StoreKey) -> Option<Left> {
+/// Finds out whether this is a copy that was left. One that PHP made of such a copy, under another id, is none.
+fn take_left(values: &mut Values, key: &StoreKey, own: &str) -> Option<Left> {
+    let of = take::<String>(values, reserved::LEFT_OF);
     let to = take::<Text>(values, reserved::NEW_ID);
     let until = take(values, reserved::LEFT_UNTIL).map(from_second)?;
+    if of.is_some_and(|of| of != own) {
+        return None;
+    }
     // A name that could be no id leads nowhere.
     let to = to.and_then(|Text(id)| same_client(key, &id));
     Some(Left { to, until })
 }
 
-fn take_origin(values: &mut Values, key: &StoreKey) -> Option<Origin> {
-    let KeptOrigin { id, until, left } = take(values, reserved::ORIGIN)?;
-    let name = same_client(key, id.as_bytes())?;
-    Some(Origin { name, until: from_second(until), left })
+/// Finds out where the session came from; nowhere, if PHP has changed the id since.
+fn take_origin(values: &mut Values, key: &StoreKey, own: &str) -> Option<Origin> {
+    let KeptOrigin { of, id, until, left } = take(values, reserved::ORIGIN)?;
+    let name = same_client(key, id.as_bytes()).filter(|_| of == own)?;
+    Some(Origin { name, until: from_second(until), left: left.map(|Sums(left)| left) })
 }
 
 /// Returns the name of another id of the same client.

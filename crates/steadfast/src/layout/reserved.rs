@@ -12,6 +12,9 @@ pub(super) const NEW_ID: &[u8] = b"sess_new_id";
 /// In a copy that was left behind: until when, in seconds since 1970.
 pub(super) const LEFT_UNTIL: &[u8] = b"fwd_expires";
 
+/// In a copy that was left behind: of which id it is one. PHP's own changes of id carry all keys along.
+pub(super) const LEFT_OF: &[u8] = b"__steadfast_left";
+
 /// What begins with this is ours.
 const OURS: &[u8] = b"__steadfast_";
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use bytes::Bytes;
 
 use super::forwarding::{Origin, PhpSide};
-use super::kept_origin::KeptOrigin;
+use super::kept_origin::{KeptOrigin, Sums};
 use super::markers::{Marker, Markers};
 use super::{PhpLayout, reserved};
 use crate::codec::php::{self, Content};
@@ -74,8 +74,8 @@ impl PhpLayout {
         let left = side.left.as_ref();
         let timed = self.writes_time || side.is_timed;
         let time = timed.then(|| second(header.rotated_at));
-        let origin = side.origin.as_ref().map(kept);
-        let csrf = side.csrf.as_ref().map(|secret| crate::hex::encode(secret));
+        let origin = side.origin.as_ref().map(|origin| kept(origin, &side.own));
+        let csrf = side.csrf.as_ref().map(|secret| side.own.clone() + &crate::hex::encode(secret));
         Ok(vec![
             Own { key: reserved::REGENERATED, value: wanted(time.as_ref())? },
             Own { key: reserved::MARKERS, value: markers(values)? },
@@ -84,6 +84,7 @@ impl PhpLayout {
                 value: wanted(left.and_then(|left| left.to).map(|to| to.id().to_owned()).as_ref())?,
             },
             Own { key: reserved::LEFT_UNTIL, value: wanted(left.map(|left| second(left.until)).as_ref())? },
+            Own { key: reserved::LEFT_OF, value: wanted(left.map(|_| &side.own))? },
             Own { key: reserved::ORIGIN, value: wanted(origin.as_ref())? },
             Own { key: reserved::CSRF, value: wanted(csrf.as_ref())? },
             Own { key: &self.user_key, value: self.user(header, side)? },
@@ -140,8 +141,9 @@ fn markers(values: &Values) -> Result<Wanted> {
     Ok(if begins_anew { Wanted::Last(table) } else { Wanted::Value(table) })
 }
 
-fn kept(Origin { name, until, left }: &Origin) -> KeptOrigin {
-    KeptOrigin { id: name.id().to_owned(), until: second(*until), left: left.clone() }
+fn kept(Origin { name, until, left }: &Origin, own: &str) -> KeptOrigin {
+    let (of, id) = (own.to_owned(), name.id().to_owned());
+    KeptOrigin { of, id, until: second(*until), left: left.clone().map(Sums) }
 }
 
 fn second(time: Timestamp) -> i64 {

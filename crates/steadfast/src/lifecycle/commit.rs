@@ -245,7 +245,7 @@ impl Exchange {
                     _ => self.core.ended(EventKind::Renewed, &old),
                 }
                 #[cfg(feature = "php")]
-                self.core.settle_origin_later(&key, self.with(|work| work.origin_until()));
+                self.core.settle_origin_later(&key, self.with(|work| work.origin()));
                 self.settle_before(before, now);
             }
             Op::End { key, .. } => {

@@ -49,10 +49,13 @@ impl Exchange {
     /// Lets the copy under an id of before end, where the node that should have done it did not.
     pub(super) fn settle_origin_if_over(&self, access: Access, entered: Option<&Entered>) {
         let Some(Entered { base, .. }) = entered else { return };
-        let over = base.header.origin_key().is_some() && !base.header.has_origin(base.found.now);
-        if over && access > Access::View && base.token.is_some() {
+        let over = base.header.origin_key().filter(|_| !base.header.has_origin(base.found.now));
+        if let Some(origin) = over
+            && access > Access::View
+            && base.token.is_some()
+        {
             let (core, key) = (Arc::clone(&self.core), base.key);
-            self.core.off_path.run(async move { core.settle_origin(key).await });
+            self.core.off_path.run(async move { core.settle_origin(key, origin).await });
         }
     }
 
@@ -90,13 +93,18 @@ impl Entered {
             let admission = Admission::Forwarded { reopen: false };
             self.base.opened = Opened::Live { admission, rotation: Rotation::Barred };
         }
-        if access > Access::View && self.base.header.origin_key().as_ref() == Some(before) {
+        if access > Access::View && self.base.came_from(before) {
             self.carried |= self.base.catch_up(copy, &mut self.values, core);
         }
     }
 }
 
 impl Base {
+    /// Reports whether the session went by another id before, of which a copy may be left.
+    fn came_from(&self, origin: &StoreKey) -> bool {
+        self.header.origin_key().as_ref() == Some(origin)
+    }
+
     /// Carries over what PHP wrote into the copy; reports whether there is something to store.
     fn catch_up(&mut self, copy: &Values, values: &mut Values, core: &Core) -> bool {
         let origin = self.header.php.as_mut().and_then(|side| side.origin.as_mut());
@@ -120,30 +128,30 @@ impl Work {
         let mut header = base.header.clone();
         (header.rotated_at, header.seen_at) = (now, now);
         self.settle(core, &mut header, now);
-        let mut side = header.php.take().unwrap_or_default();
+        let side = header.php.take().unwrap_or_default();
         let until = now + core.policy.forward_window;
         let key = token.key.store_key();
         let mut copy = None;
+        let mut moved = side.moved(&key, None);
+        moved.csrf = base.csrf_secret();
         if !layout.ends_old_ids {
-            let mut left = side.clone();
-            (left.left, left.origin) = (key.shared().map(|to| Left { to: Some(*to), until }), None);
-            header.php = Some(left);
+            let to = key.shared().map(|to| Left { to: Some(*to), until });
+            header.php = Some(Box::new(side.as_copy(to)));
             let payload = core.write(self.state.codec, &header, &self.state.values)?;
             let version = core.version(&payload);
             copy = Some(Record { payload, version, expires_at: core.deadline(&header, now), user: None });
-            side.origin = Some(Origin::new(*name, until, &self.state.values));
+            moved.origin = Some(Origin::new(*name, until, &self.state.values));
         }
-        side.csrf = base.csrf_secret();
-        header.php = Some(side);
+        header.php = Some(Box::new(moved));
         let new = Fresh { token: token.clone(), key, written: self.write(core, header, now)? };
         let seen = base.found.record.version;
         Ok((Op::Replace { old: base.key, seen, frozen: copy, new }, Some(token)))
     }
 
-    /// Returns until when PHP may write into the copy that was left under another id, if there is one.
-    pub(super) fn origin_until(&self) -> Option<Timestamp> {
+    /// Returns the key of the copy that was left under another id, and until when, if there is one.
+    pub(super) fn origin(&self) -> Option<(StoreKey, Timestamp)> {
         let side = self.header()?.php.as_ref()?;
-        side.origin.as_ref().map(|origin| origin.until)
+        side.origin.as_ref().map(|origin| (origin.name.key(), origin.until))
     }
 }
 
@@ -151,22 +159,26 @@ impl Core {
     /// Ends the copy that a change of id left, once its time is over.
     ///
     /// If this node is gone by then, the next request of the session does it.
-    pub(super) fn settle_origin_later(self: &Arc<Self>, key: &StoreKey, until: Option<Timestamp>) {
-        let Some(until) = until else { return };
+    pub(super) fn settle_origin_later(
+        self: &Arc<Self>,
+        key: &StoreKey,
+        origin: Option<(StoreKey, Timestamp)>,
+    ) {
+        let Some((origin, until)) = origin else { return };
         let (core, key) = (Arc::downgrade(self), *key);
         let left = until.saturating_since(self.now()) + Duration::from_secs(1);
         tokio::spawn(async move {
             tokio::time::sleep(left).await;
             if let Some(core) = core.upgrade() {
-                core.settle_origin(key).await;
+                core.settle_origin(key, origin).await;
             }
         });
     }
 
     /// Carries over what PHP wrote last into the copy of a session, and ends the copy.
-    async fn settle_origin(self: &Arc<Self>, key: StoreKey) {
+    async fn settle_origin(self: &Arc<Self>, key: StoreKey, origin: StoreKey) {
         for _ in 0..TRIES {
-            match self.try_to_settle_origin(key).await {
+            match self.try_to_settle_origin(key, &origin).await {
                 Ok(true) => return,
                 Ok(false) => {}
                 Err(error) => return self.observer.failed(error.kind(), Some(&key)),
@@ -175,24 +187,18 @@ impl Core {
     }
 
     /// Reports whether there is nothing left to do.
-    async fn try_to_settle_origin(self: &Arc<Self>, key: StoreKey) -> Result<bool> {
-        let exchange = Arc::new(Exchange::of_handle(Arc::clone(self)));
-        exchange.open(Access::View, Opening::<fn() -> Result<Client>>::Handle(key)).await?;
-        let now = self.now();
-        let origin = exchange.with(|work| {
-            work.header().filter(|header| !header.has_origin(now)).and_then(crate::record::Header::origin_key)
-        });
-        let Some(origin) = origin else { return Ok(true) };
-        let copy = self.read_copy(&origin).await?;
-        if let Some((contents, _)) = &copy {
-            self.carry_over(key, contents).await?;
+    async fn try_to_settle_origin(self: &Arc<Self>, key: StoreKey, origin: &StoreKey) -> Result<bool> {
+        if let Some((copy, seen)) = self.read_copy(origin).await? {
+            if !copy.header.was_left(self.now()) {
+                return Ok(true);
+            }
+            // The session may have ended meanwhile, or PHP have changed its id: the copy ends all the same.
+            self.carry_over(key, origin, &copy).await?;
+            if self.store.delete(origin, Some(seen)).await? == Deleted::Stale {
+                return Ok(false);
+            }
         }
-        if let Some((_, seen)) = copy
-            && self.store.delete(&origin, Some(seen)).await? == Deleted::Stale
-        {
-            return Ok(false);
-        }
-        self.forget_origin(key).await.map(|()| true)
+        self.forget_origin(key, origin).await.map(|()| true)
     }
 
     /// Reads the copy under PHP's lock, and lets go of it.
@@ -238,23 +244,23 @@ impl Core {
         }
     }
 
-    async fn carry_over(self: &Arc<Self>, key: StoreKey, copy: &Contents) -> Result<()> {
+    async fn carry_over(self: &Arc<Self>, key: StoreKey, origin: &StoreKey, copy: &Contents) -> Result<()> {
         let exchange = self.hold(key).await?;
-        let carried = exchange.with(|work| {
-            let Some(base) = &mut work.base else { return false };
-            base.catch_up(&copy.values, &mut work.state.values, self)
+        exchange.with(|work| {
+            let Some(base) = work.base.as_mut().filter(|base| base.came_from(origin)) else { return };
+            if base.catch_up(&copy.values, &mut work.state.values, self) {
+                work.state.note_carried();
+            }
         });
-        if carried {
-            exchange.with(|work| work.state.note_carried());
-        }
         exchange.commit().await
     }
 
-    async fn forget_origin(self: &Arc<Self>, key: StoreKey) -> Result<()> {
+    async fn forget_origin(self: &Arc<Self>, key: StoreKey, origin: &StoreKey) -> Result<()> {
         let exchange = self.hold(key).await?;
         exchange.with(|work| {
-            let side = work.base.as_mut().and_then(|base| base.header.php.as_mut());
-            if side.and_then(|side| side.origin.take()).is_some() {
+            let Some(base) = work.base.as_mut().filter(|base| base.came_from(origin)) else { return };
+            if let Some(side) = &mut base.header.php {
+                side.origin = None;
                 work.state.note_carried();
             }
         });

@@ -369,8 +369,8 @@ impl Exchange {
         }
         let rotation = match token {
             None => Rotation::Barred,
-            // What PHP may still write into is left alone until it can't any more.
-            Some(_) if header.has_origin(now) => Rotation::Barred,
+            // As long as there is a copy of before, there is no other one.
+            Some(_) if header.origin_key().is_some() => Rotation::Barred,
             Some(_) => plan::rotation(header, admission, now, self.core.rotate_every(), policy.rules),
         };
         if client.moved && token.is_some() {

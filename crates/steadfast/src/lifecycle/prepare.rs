@@ -158,7 +158,8 @@ impl Work {
             header.flash_at = old.flash_at;
             #[cfg(feature = "php")]
             if let Some(side) = &old.php {
-                header.php = Some(Box::new(side.moved(closed_origin(core, *key, now))));
+                header.php =
+                    Some(Box::new(side.moved(&token.key.store_key(), closed_origin(core, *key, now))));
             }
             // What travels in a cookie leaves no record behind, and what is shared with PHP names it itself.
             if core.carrier.is_none() && core.php.is_none() {

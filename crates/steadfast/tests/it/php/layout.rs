@@ -63,6 +63,11 @@ fn key(id: &str) -> StoreKey {
     SharedName::new(id.as_bytes(), None).unwrap().key()
 }
 
+/// Returns what says of which id a copy is.
+fn left_of(id: &str) -> String {
+    format!("__steadfast_left|s:16:\"{}\";", &key(id).to_hex()[..16])
+}
+
 /// Returns the id in a visitor's cookie.
 fn id_of(visitor: &Visitor) -> String {
     let cookies = visitor.browser.cookies();
@@ -189,7 +194,8 @@ async fn a_rotation_leaves_php_a_full_copy_and_forwards() {
     assert_eq!(
         copy,
         format!(
-            "__ci_last_regenerate|i:{at};cart|s:4:\"book\";n|i:1;sess_new_id|s:32:\"{id}\";fwd_expires|i:{until};"
+            "__ci_last_regenerate|i:{at};cart|s:4:\"book\";n|i:1;sess_new_id|s:32:\"{id}\";fwd_expires|i:{until};{}",
+            left_of(ID)
         )
     );
     let session = shared.stored(&id).await.unwrap();
@@ -293,7 +299,10 @@ async fn a_sign_in_leaves_the_old_id_what_it_had_and_no_way_to_the_session() {
         })
         .await;
     let id = id_of(&visitor);
-    assert_eq!(shared.stored(ID).await.unwrap(), format!("{stored}fwd_expires|i:{};", NOW + 60));
+    assert_eq!(
+        shared.stored(ID).await.unwrap(),
+        format!("{stored}fwd_expires|i:{};{}", NOW + 60, left_of(ID))
+    );
     let session = shared.stored(&id).await.unwrap();
     assert!(
         session.contains("user_id|i:7;") && session.contains("__steadfast_user|s:5:\"alice\";"),
@@ -389,4 +398,63 @@ async fn an_array_keeps_its_order_when_an_entry_is_pushed() {
     visitor.page(|s| s.push_entry("m", "b", 3)).await;
     let pushed = array.replace("a:2:{s:1:\"z\"", "a:3:{s:1:\"z\"").replace("}}", "}s:1:\"b\";i:3;}");
     assert_eq!(shared.stored(ID).await.unwrap(), format!("__ci_last_regenerate|i:{NOW};m|{pushed}"));
+}
+
+/// PHP changes the id: everything is carried along under another one.
+const PHPS: &str = "fedcba9876543210fedcba9876543210";
+
+#[tokio::test]
+async fn a_change_of_id_by_php_takes_nothing_of_the_copy_along() {
+    let shared = rotating();
+    let mut visitor = shared.visitor(&format!("__ci_last_regenerate|i:{NOW};a|i:1;")).await;
+    let (new, copy) = rotated(&shared, &mut visitor).await;
+    // A late page of PHP signs somebody in with the old id, under an id that PHP makes.
+    shared.store(PHPS, &(copy + "user|s:5:\"alice\";")).await;
+    let mut signed_in = shared.visitor_with(PHPS);
+    assert_eq!(signed_in.page(|s| s.get::<String>("user")).await.as_deref(), Some("alice"));
+    assert_eq!(id_of(&signed_in), PHPS);
+    signed_in.page(|s| s.set("b", 1)).await;
+    let stored = shared.stored(PHPS).await.unwrap();
+    assert!(!stored.contains("sess_new_id") && !stored.contains("fwd_expires"), "{stored}");
+    // And one that signs in with the new id takes no origin along: nothing is carried over into it.
+    shared.store(PHPS, &(shared.stored(&new).await.unwrap() + "user|s:5:\"alice\";")).await;
+    let planted = shared.stored(ID).await.unwrap() + "is_admin|i:1;";
+    shared.store(ID, &planted).await;
+    shared.pass(62);
+    let token = visitor.page(|s| s.csrf_token()).await;
+    let mut signed_in = shared.visitor_with(PHPS);
+    assert!(!signed_in.page(|s| Ok(s.has("is_admin"))).await);
+    shared.site.sessions.shutdown().await;
+    assert!(!signed_in.page(|s| Ok(s.has("is_admin"))).await);
+    assert!(!signed_in.page(move |s| Ok(s.verify_csrf(&token))).await, "a secret of before the sign-in");
+}
+
+#[tokio::test]
+async fn nothing_is_planted_into_a_session_from_before_its_sign_in() {
+    let shared = Shared::new(|p| p.forward_window(Duration::from_secs(60)));
+    let mut visitor = shared.visitor(&format!("__ci_last_regenerate|i:{NOW};a|i:1;")).await;
+    visitor.page(|s| s.login("alice")).await;
+    let planted = shared.stored(ID).await.unwrap() + "is_admin|i:1;";
+    shared.store(ID, &planted).await;
+    shared.pass(62);
+    visitor.page(|s| s.get::<i64>("a")).await;
+    shared.site.sessions.shutdown().await;
+    assert!(!visitor.page(|s| Ok(s.has("is_admin"))).await);
+    assert_eq!(shared.stored(ID).await, None);
+}
+
+#[tokio::test]
+async fn an_id_is_not_replaced_while_there_is_a_copy_of_the_one_before() {
+    let shared = rotating();
+    let mut visitor = shared.visitor(&format!("__ci_last_regenerate|i:{NOW};a|i:1;")).await;
+    let (new, copy) = rotated(&shared, &mut visitor).await;
+    shared.store(ID, &(copy + "late|i:1;")).await;
+    // The node that rotated is gone; the window is over, and so is the id's time.
+    shared.pass(400);
+    visitor.page(|s| s.get::<i64>("a")).await;
+    assert_eq!(id_of(&visitor), new);
+    shared.site.sessions.shutdown().await;
+    assert_eq!(shared.stored(ID).await, None);
+    assert_eq!(visitor.page(|s| s.get::<i64>("late")).await, Some(1));
+    assert_ne!(id_of(&visitor), new);
 }
