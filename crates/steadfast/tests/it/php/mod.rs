@@ -4,4 +4,5 @@ mod codec;
 #[cfg(all(unix, feature = "files"))]
 mod files;
 mod layout;
+mod migration;
 mod peer;
