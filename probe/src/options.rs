@@ -23,6 +23,14 @@ pub(crate) struct Options {
     #[arg(long, value_name = "L", value_parser = layout)]
     layout: Option<Layout>,
 
+    /// Connection string of the store where sessions were before; they move as they are used
+    #[arg(long, value_name = "DSN")]
+    migrate_from: Option<String>,
+
+    /// Their layout there [default: that of --layout]
+    #[arg(long, value_name = "L", value_parser = layout)]
+    migrate_from_layout: Option<Layout>,
+
     /// How overlapping requests share a session [default: exclusive]
     #[arg(long, value_name = "C")]
     concurrency: Option<Mode>,
@@ -118,6 +126,15 @@ type SetTime = fn(PolicyBuilder, Duration) -> PolicyBuilder;
 pub(crate) struct Chosen {
     pub(crate) store: String,
     pub(crate) policy: Policy,
+    /// Where sessions were before.
+    pub(crate) before: Option<Before>,
+}
+
+/// Where sessions were before.
+#[derive(Debug)]
+pub(crate) struct Before {
+    pub(crate) store: String,
+    pub(crate) policy: Policy,
 }
 
 impl Options {
@@ -138,7 +155,18 @@ impl Options {
             builder = builder.key_ring(ring);
         }
         let policy = builder.build().map_err(|e| e.to_string())?;
-        Ok(Chosen { store, policy })
+        let before = self.before(&file)?;
+        Ok(Chosen { store, policy, before })
+    }
+
+    fn before(&self, file: &Settings) -> Result<Option<Before>, String> {
+        let Some(store) = self.migrate_from.as_deref().or(file.migrate_from()) else { return Ok(None) };
+        let mut builder = self.apply(file.apply_before(Policy::builder()));
+        if let Some(layout) = self.migrate_from_layout {
+            builder = builder.layout(layout);
+        }
+        let policy = builder.build().map_err(|e| e.to_string())?;
+        Ok(Some(Before { store: with_tables(store), policy }))
     }
 
     fn apply(&self, mut builder: PolicyBuilder) -> PolicyBuilder {

@@ -40,6 +40,10 @@ async fn serve(options: &Options, chosen: Chosen) -> Result<(), Box<dyn Error>> 
     if let Some(path) = &options.events {
         builder = with_events(builder, EventFile::open(path)?);
     }
+    if let Some(before) = chosen.before {
+        let before = Sessions::builder().policy(before.policy).connect(&before.store).await;
+        builder = builder.migrate_from(before.map_err(|error| steadfast::chain(&error).to_string())?);
+    }
     let sessions =
         builder.connect(&chosen.store).await.map_err(|error| steadfast::chain(&error).to_string())?;
     let app = routes::router(routes::Node { sessions: sessions.clone(), metrics });

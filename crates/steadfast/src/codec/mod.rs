@@ -53,12 +53,12 @@ impl Encoding {
 
     /// Returns how a record of ours keeps values that are written thus.
     pub(crate) fn of_record(self) -> Self {
-        match self {
-            // Each is a document of its own there, so PHP's format makes no difference.
-            #[cfg(feature = "php")]
-            Self::Php(_) => Self::Php(crate::policy::PhpFormat::PhpSerialize),
-            other => other,
+        // Each is a document of its own there, so PHP's format makes no difference.
+        #[cfg(feature = "php")]
+        if let Self::Php(_) = self {
+            return Self::Php(crate::policy::PhpFormat::PhpSerialize);
         }
+        self
     }
 
     /// Writes a value as another codec does; what PHP wrote stays byte for byte what it is to PHP.

@@ -67,13 +67,14 @@ macro_rules! settings {
         #[must_use]
         pub struct Settings {
             store: Given<Dsn>,
+            migrate_from: Given<Dsn>,
             $($name: Given<$type>,)*
             remarks: Vec<String>,
             faults: Vec<Fault>,
         }
 
         impl Settings {
-            const NAMES: &[&str] = &["store", $(stringify!($name)),*];
+            const NAMES: &[&str] = &["store", "migrate_from", $(stringify!($name)),*];
 
             /// Fills what is not set from other settings.
             ///
@@ -81,6 +82,7 @@ macro_rules! settings {
             pub fn or(self, other: Self) -> Self {
                 Self {
                     store: self.store.or(other.store),
+                    migrate_from: self.migrate_from.or(other.migrate_from),
                     $($name: self.$name.or(other.$name),)*
                     remarks: [self.remarks, other.remarks].concat(),
                     faults: [self.faults, other.faults].concat(),
@@ -100,8 +102,10 @@ macro_rules! settings {
                         None => builder,
                     };
                 )*
-                if let Some(Err(fault)) = &self.store {
-                    builder = builder.fault(fault.clone());
+                for dsn in [&self.store, &self.migrate_from] {
+                    if let Some(Err(fault)) = dsn {
+                        builder = builder.fault(fault.clone());
+                    }
                 }
                 if self.key_ring.is_some() && self.key_ring_file.is_some() {
                     // It would not be clear which keys seal.
@@ -115,6 +119,7 @@ macro_rules! settings {
             fn set(&mut self, name: &str, label: &str, text: &str) -> bool {
                 match name {
                     "store" => self.store = Some(read(label, text)),
+                    "migrate_from" => self.migrate_from = Some(read(label, text)),
                     $(stringify!($name) => self.$name = Some(read(label, text)),)*
                     _ => return false,
                 }
@@ -125,6 +130,9 @@ macro_rules! settings {
 }
 
 settings! {
+    // These two are for `apply_before`.
+    migrate_from_layout: Layout => |builder, _| builder;
+    migrate_from_cookie_name: String => |builder, _| builder;
     layout: Layout => PolicyBuilder::layout;
     idle_timeout: Duration => PolicyBuilder::idle_timeout;
     absolute_timeout: Duration => PolicyBuilder::absolute_timeout;
@@ -275,6 +283,51 @@ impl Settings {
             Some(Ok(Dsn(store))) => Some(store),
             _ => None,
         }
+    }
+
+    /// Returns the connection string of the store where sessions were before, if they are to move.
+    ///
+    /// Open it with the policy of [`apply_before`](Self::apply_before), for
+    /// [`SessionsBuilder::migrate_from`](crate::SessionsBuilder::migrate_from). May hold a password, as
+    /// [`store`](Self::store).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use steadfast::{Policy, Sessions, Settings};
+    ///
+    /// # async fn example() -> steadfast::Result<()> {
+    /// let settings = Settings::from_toml("store = 'memory:'\nmigrate_from = 'memory:'")?;
+    /// let mut builder = Sessions::builder().policy(settings.apply(Policy::builder()).build()?);
+    /// if let Some(before) = settings.migrate_from() {
+    ///     let policy = settings.apply_before(Policy::builder()).build()?;
+    ///     builder = builder.migrate_from(Sessions::builder().policy(policy).connect(before).await?);
+    /// }
+    /// let sessions = builder.connect(settings.store().unwrap_or("memory:")).await?;
+    /// # drop(sessions);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn migrate_from(&self) -> Option<&str> {
+        match &self.migrate_from {
+            Some(Ok(Dsn(store))) => Some(store),
+            _ => None,
+        }
+    }
+
+    /// Sets on a builder how sessions were where they come from: all that is set here, with the layout and the
+    /// cookie's name of before, and without what that layout has no place for.
+    pub fn apply_before(&self, builder: PolicyBuilder) -> PolicyBuilder {
+        let mut before = self.clone();
+        before.layout = self.migrate_from_layout.clone().or_else(|| self.layout.clone());
+        before.cookie_name = self.migrate_from_cookie_name.clone().or_else(|| self.cookie_name.clone());
+        if matches!(before.layout, Some(Ok(layout)) if layout != Layout::Native) {
+            (before.key_ring, before.key_ring_file, before.refuse_unsealed) = (None, None, None);
+            (before.codec, before.match_user_agent) = (None, None);
+            before.match_ip.take_if(|part| matches!(part, Ok(Some(IpMatch::Prefix { .. }))));
+        }
+        before.apply(builder)
     }
 
     /// Returns what a source holds and these settings can't say, above all what CodeIgniter and PHP were asked

@@ -117,7 +117,8 @@ fn every_setting_has_a_name_in_the_environment() {
     let sealing = ["key_ring", "key_ring_file", "refuse_unsealed"];
     let shared = PHP.map(|(name, _)| name);
     let own = CHANGED.map(|(name, _)| name);
-    let names = [&own[..1], &shared[..1], &own[1..], &sealing, &shared[1..]].concat();
+    let before = ["migrate_from", "migrate_from_layout", "migrate_from_cookie_name"];
+    let names = [&own[..1], &before, &shared[..1], &own[1..], &sealing, &shared[1..]].concat();
     assert_eq!(names, Settings::NAMES);
     let names = CHANGED.map(|(name, value)| (format!("STEADFAST_{}", name.to_uppercase()), value));
     check_changed(&env(&names.each_ref().map(|(name, value)| (name.as_str(), *value))));
@@ -255,8 +256,9 @@ fn a_value_that_is_not_utf_8_is_a_fault_without_the_value() {
 #[test]
 fn the_store_s_password_is_shown_nowhere() {
     let store = "redis://:hunter2@localhost";
-    for settings in [env(&[("STEADFAST_STORE", store)]), toml(&format!("store = '{store}'"))] {
-        assert_eq!(settings.store(), Some(store));
+    let both = [("STEADFAST_STORE", store), ("STEADFAST_MIGRATE_FROM", store)];
+    for settings in [env(&both), toml(&format!("store = '{store}'\nmigrate_from = '{store}'"))] {
+        assert_eq!((settings.store(), settings.migrate_from()), (Some(store), Some(store)));
         assert!(!format!("{settings:?}").contains("hunter2"));
     }
     for broken in
@@ -266,6 +268,30 @@ fn the_store_s_password_is_shown_nowhere() {
         assert_eq!(error.kind(), ErrorKind::InvalidConfig);
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
     }
+}
+
+#[test]
+fn a_policy_of_before_has_its_own_layout_and_cookie() {
+    let settings = toml("migrate_from = 'files:/old'\nmigrate_from_cookie_name = 'sid'\nidle_timeout = '5m'");
+    assert_eq!(settings.migrate_from(), Some("files:/old"));
+    let before = settings.apply_before(Policy::builder()).build().expect("settings that work");
+    assert_eq!((before.cookie.name.as_str(), before.idle_timeout), ("sid", Duration::from_secs(300)));
+    assert_ne!(policy(&settings).cookie.name, "sid");
+    assert!(toml("store = 'memory:'").migrate_from().is_none());
+}
+
+#[cfg(feature = "php")]
+#[test]
+fn a_policy_of_before_has_nothing_that_its_layout_has_no_place_for() {
+    let settings = toml(
+        "migrate_from = 'files:/old'\nmigrate_from_layout = 'ci4'\nphp_user_key = 'user_id'\n\
+         match_ip = '24/64'\nmatch_user_agent = true",
+    );
+    let before = settings.apply_before(Policy::builder()).build().expect("settings that work");
+    assert_eq!((before.layout(), before.cookie.name.as_str()), (Layout::CodeIgniter4, "ci_session"));
+    assert_eq!(before.php.user_key, "user_id");
+    let now = policy(&settings);
+    assert_eq!((now.layout(), now.match_user_agent), (Layout::Native, true));
 }
 
 #[test]

@@ -7,7 +7,9 @@
 use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
+use bytes::Bytes;
 use tokio::time::Instant;
 
 use super::Core;
@@ -20,12 +22,15 @@ use crate::events::{Anomaly, EventKind};
 use crate::plan::{Admission, Opened, Rotation, StoreOp};
 use crate::record::{Header, Standing, Values};
 use crate::store::{
-    Acquired, Created, Deleted, Lease, LeaseEnd, LeaseToken, Record, Store as _, StoreKey, Updated,
+    Acquired, Created, Deleted, Lease, LeaseEnd, LeaseToken, Loaded, Record, Store as _, StoreKey, Updated,
 };
 use crate::token::Token;
 
 /// How often a session is read again that a node without this setting writes to meanwhile.
 const TRIES: usize = 3;
+
+/// How long a record may last that tells whether two stores are one.
+const PROBE: Duration = Duration::from_secs(60);
 
 /// Records that are listed with one store call.
 const PAGE: NonZeroUsize = NonZeroUsize::new(128).expect("128 is not zero");
@@ -56,6 +61,30 @@ impl Import {
     pub(crate) fn new(core: Arc<Core>, cookie_name: &str) -> Self {
         let renames = core.cookies.name() != cookie_name;
         Self { core, renames }
+    }
+
+    /// Refuses a store that is the new one under another name: what is moved there would be ended.
+    ///
+    /// # Errors
+    ///
+    /// [`InvalidConfig`](ErrorKind::InvalidConfig) if it is, and whatever the stores fail with.
+    pub(crate) async fn check(&self, new: &Core) -> Result<()> {
+        if self.core.php.is_some() != new.php.is_some() {
+            return Ok(()); // Records have other names then.
+        }
+        let key = new.fresh_token(None).key.store_key();
+        let (payload, expires_at) = (Bytes::new(), new.now() + PROBE);
+        let record = Record { version: new.version(&payload), payload, expires_at, user: None };
+        let _ = new.store.create(&key, &record).await?;
+        let seen = self.core.store.load(&key).await;
+        let _ = new.store.delete(&key, None).await?;
+        match seen? {
+            Loaded::Missing => Ok(()),
+            Loaded::Found(_) => Err(Error::new(
+                ErrorKind::InvalidConfig,
+                "`migrate_from` is the store itself; give the new one another prefix, table or directory",
+            )),
+        }
     }
 
     /// Returns the header that removes the cookie of before, if the new one does not take its place.
@@ -227,6 +256,9 @@ impl Import {
         loop {
             let page = self.core.store.page(after.as_ref(), PAGE).await?;
             for listed in &page {
+                if !self.is_free(&listed.key).await? {
+                    continue;
+                }
                 let token = token_of(&listed.key);
                 match self.fetch(new, listed.key, token, &before, &client).await {
                     Ok(Moved::Here(_)) => moved += 1,
@@ -244,6 +276,13 @@ impl Import {
                 None => return Ok(moved),
             }
         }
+    }
+
+    /// Reports whether there is a session that nobody works with.
+    async fn is_free(&self, key: &StoreKey) -> Result<bool> {
+        let lease = Lease { token: LeaseToken::fresh(), ttl: self.core.policy.lease };
+        let Acquired::Held(_) = self.core.store.acquire(key, lease).await? else { return Ok(false) };
+        self.core.store.release(key, lease.token).await.map(|()| true)
     }
 }
 
@@ -269,9 +308,10 @@ impl Exchange {
         let (mut key, mut token) = (token.key.store_key(), token);
         for _ in 0..=super::MAX_HOPS {
             let after = import.token_after(&self.core, &token, client.ip);
-            client.moved = import.renames || after.key.store_key() != key;
+            let has_new_key = after.key.store_key() != key;
+            client.moved = import.renames || has_new_key;
             if let Some(entered) = self.go_in_by(access, after.clone(), client).await? {
-                if client.moved {
+                if has_new_key {
                     self.core.end_left_over(key);
                 }
                 return Ok(Some(entered));

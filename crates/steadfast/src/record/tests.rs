@@ -83,6 +83,27 @@ fn a_record_cut_short_or_with_one_bit_changed_is_damaged() {
     assert_eq!(decode(&longer.into()).unwrap_err().kind(), ErrorKind::Corrupt);
 }
 
+#[cfg(feature = "php")]
+#[test]
+fn a_record_of_php_s_values_has_a_format_of_its_own() {
+    let golden = include_bytes!("../../tests/golden/record-v3.bin");
+    let encoding = Encoding::Php(crate::policy::PhpFormat::PhpSerialize);
+    let mut values = Values::default();
+    values.set(b"n", b"i:7;".to_vec(), Mark::None);
+    values.set(b"cart", b"O:8:\"App\\Cart\":1:{s:1:\"n\";i:2;}".to_vec(), Mark::FlashNew);
+    assert_eq!(encode(encoding, &header(), &values), golden[..]);
+    let contents = decode(&Bytes::from_static(golden)).unwrap();
+    assert_eq!(contents.codec, encoding);
+    assert_eq!(entries(&contents.values), entries(&values));
+    // Neither format has the other's codecs.
+    for (at, byte) in [(4, FORMAT), (5, 1)] {
+        let mut other = golden.to_vec();
+        other[at] = byte;
+        finish_envelope(&mut other);
+        assert_eq!(decode(&other.into()).unwrap_err().kind(), ErrorKind::Corrupt);
+    }
+}
+
 #[test]
 fn a_record_of_a_newer_format_is_told_from_a_damaged_one() {
     let mut newer = encode(Encoding::MessagePack, &header(), &values()).to_vec();

@@ -155,6 +155,9 @@ impl SessionsBuilder {
         crate::seal::check_at_start(&store, self.policy.sealing.ring.as_ref()).await?;
         let sessions = self.build(store);
         sessions.core.measure_skew().await?;
+        if let Some(import) = &sessions.core.import {
+            import.check(&sessions.core).await?;
+        }
         Ok(sessions)
     }
 

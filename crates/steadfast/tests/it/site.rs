@@ -12,7 +12,9 @@ use http::Request;
 use steadfast::axum::{Exclusive, Merge};
 use steadfast::store::memory::MemoryStore;
 use steadfast::testing::{FaultyStore, ManualClock, Reply, TestBrowser};
-use steadfast::{Error, EventKind, Policy, PolicyBuilder, Result, Session, SessionView, Sessions};
+use steadfast::{
+    Error, EventKind, Policy, PolicyBuilder, Result, Session, SessionView, Sessions, SessionsBuilder,
+};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -59,15 +61,41 @@ impl Site {
         clock: ManualClock,
         policy: impl FnOnce(PolicyBuilder) -> PolicyBuilder,
     ) -> Self {
+        Self::built(store, clock, policy, |builder| builder)
+    }
+
+    /// The site after a migration has begun: on a store of its own, with the sessions of before behind it.
+    pub(crate) fn after(before: &Self, policy: impl FnOnce(PolicyBuilder) -> PolicyBuilder) -> Self {
+        let clock = before.clock.clone();
+        let store = FaultyStore::new(MemoryStore::with_clock(Arc::new(clock.clone())));
+        Self::after_on(store, before, policy)
+    }
+
+    /// The same on a store that is there already.
+    pub(crate) fn after_on(
+        store: FaultyStore<MemoryStore>,
+        before: &Self,
+        policy: impl FnOnce(PolicyBuilder) -> PolicyBuilder,
+    ) -> Self {
+        let sessions = before.sessions.clone();
+        Self::built(store, before.clock.clone(), policy, |builder| builder.migrate_from(sessions))
+    }
+
+    fn built(
+        store: FaultyStore<MemoryStore>,
+        clock: ManualClock,
+        policy: impl FnOnce(PolicyBuilder) -> PolicyBuilder,
+        with: impl FnOnce(SessionsBuilder) -> SessionsBuilder,
+    ) -> Self {
         let policy = policy(Policy::builder().dangerous_insecure_cookie()).build().unwrap();
         let events = Events::default();
         let happened = events.clone();
-        let sessions = Sessions::builder()
+        let builder = Sessions::builder()
             .policy(policy)
             .clock(clock.clone())
             .purge_every(None)
-            .on_event(move |event| happened.add(event.kind))
-            .store(store.clone());
+            .on_event(move |event| happened.add(event.kind));
+        let sessions = with(builder).store(store.clone());
         let app = routes().layer(sessions.layer());
         Self { sessions, store, clock, events, app }
     }

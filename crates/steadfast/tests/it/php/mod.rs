@@ -9,6 +9,7 @@ mod keyed;
 mod layout;
 #[cfg(feature = "memcached")]
 mod memcached;
+mod migration;
 #[cfg(all(feature = "mysql", feature = "postgres"))]
 mod mysql;
 mod peer;
