@@ -305,9 +305,22 @@ impl Exchange {
                 }
             }
         };
-        let (mut key, mut token) = (token.key.store_key(), token);
+        let entered = self.follow_before(import, access, token, &before, client).await?;
+        client.moved &= entered.is_some();
+        Ok(entered)
+    }
+
+    /// Goes on by the token of before, and by those that took its place there.
+    async fn follow_before(
+        &self,
+        import: &Import,
+        access: Access,
+        mut token: Token,
+        before: &Client,
+        client: &mut Client,
+    ) -> Result<Option<Box<Entered>>> {
         for _ in 0..=super::MAX_HOPS {
-            let after = import.token_after(&self.core, &token, client.ip);
+            let (key, after) = (token.key.store_key(), import.token_after(&self.core, &token, client.ip));
             let has_new_key = after.key.store_key() != key;
             client.moved = import.renames || has_new_key;
             if let Some(entered) = self.go_in_by(access, after.clone(), client).await? {
@@ -316,32 +329,23 @@ impl Exchange {
                 }
                 return Ok(Some(entered));
             }
-            match import.fetch(&self.core, key, Some(token), &before, client).await? {
+            match import.fetch(&self.core, key, Some(token), before, client).await? {
                 Moved::On(on) => match token_of(&on) {
-                    Some(next) => (key, token) = (on, next),
-                    None => break,
+                    Some(next) => token = next,
+                    None => return Ok(None),
                 },
                 Moved::Here(place) => {
-                    let after = place.token.unwrap_or(after);
-                    return self.go_in_by(access, after, client).await;
+                    return self.go_in_by(access, place.token.unwrap_or(after), client).await;
                 }
                 // Somebody else may have moved it while this request waited.
                 Moved::Nowhere => return self.go_in_by(access, after, client).await,
             }
         }
-        client.moved = false;
         Ok(None)
     }
 
-    async fn go_in_by(
-        &self,
-        access: Access,
-        token: Token,
-        client: &mut Client,
-    ) -> Result<Option<Box<Entered>>> {
-        let entered = self.go_in(access, token.key.store_key(), Some(token), client).await;
-        client.moved &= matches!(entered, Ok(Some(_)));
-        entered
+    async fn go_in_by(&self, access: Access, token: Token, client: &Client) -> Result<Option<Box<Entered>>> {
+        self.go_in(access, token.key.store_key(), Some(token), client).await
     }
 
     /// Tries several cookies of before, on both sides. If two of them open a session, none is used.
