@@ -242,7 +242,7 @@ async fn a_damaged_record_that_can_not_be_set_aside_is_left_alone() {
 #[tokio::test]
 async fn a_record_of_a_newer_format_is_an_error_and_stays_as_it_is() {
     let (site, mut visitor) = site().await;
-    let newer = |payload: &mut Vec<u8>| payload[4] = 3;
+    let newer = |payload: &mut Vec<u8>| payload[4] = 4;
     overwrite(&site, &records(&site).await[0], newer).await;
     let before = records(&site).await;
     for path in ["/exclusive", "/merge"] {
