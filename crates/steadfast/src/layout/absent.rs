@@ -58,7 +58,13 @@ impl PhpLayout {
         match *self {}
     }
 
-    pub(crate) fn moved_side(&self, _: &Values, _: Option<[u8; 16]>, _: Option<Timestamp>) -> PhpSide {
+    pub(crate) fn moved_side(
+        &self,
+        _: &StoreKey,
+        _: &Values,
+        _: Option<[u8; 16]>,
+        _: Option<Timestamp>,
+    ) -> PhpSide {
         match *self {}
     }
 

@@ -3,12 +3,13 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::forwarding::own;
 use super::{Left, PhpSide, is_reserved};
 use crate::codec::Encoding;
 use crate::codec::php::check_key;
 use crate::policy::{Layout, MAX_COOKIE_LIFETIME, PhpFormat, PhpIds, PhpSettings, Policy};
 use crate::record::Values;
-use crate::store::SharedName;
+use crate::store::{SharedName, StoreKey};
 use crate::time::Timestamp;
 use crate::token::{Key, Token};
 
@@ -116,11 +117,13 @@ impl PhpLayout {
     /// Returns what the header of a session that moves here has beside that of others.
     pub(crate) fn moved_side(
         &self,
+        key: &StoreKey,
         values: &Values,
         csrf: Option<[u8; 16]>,
         frozen_until: Option<Timestamp>,
     ) -> PhpSide {
         PhpSide {
+            own: own(key),
             // Where the application's own value names the user, it stays as it is.
             user_read: self.own_user(values),
             left: frozen_until.map(|until| Left { to: None, until }),

@@ -123,6 +123,6 @@ fn moved(
         php: new
             .php
             .as_ref()
-            .map(|layout| Box::new(layout.moved_side(values, base.csrf_secret(), frozen_until))),
+            .map(|layout| Box::new(layout.moved_side(&place.key, values, base.csrf_secret(), frozen_until))),
     }
 }
