@@ -276,7 +276,7 @@ impl Exchange {
         let Written { record, header } = written;
         let for_waiter = turn.as_ref().is_some_and(Turn::keeps_lease);
         let (found, standing, now) = self.with(|work| {
-            let now = work.now(&self.core);
+            let now = work.store_time(&self.core);
             let found = Found { record, now };
             let handed = for_waiter.then(|| found.clone());
             let base = work.base.as_mut().expect("only a record that was opened is updated");
@@ -410,7 +410,7 @@ impl Work {
     /// Goes on from the record that was stored under a new key; returns the one before it.
     fn go_on_from(&mut self, new: Fresh, core: &Core) -> Option<Base> {
         let Fresh { token, key, written: Written { record, header } } = new;
-        let found = Found { record, now: self.now(core) };
+        let found = Found { record, now: self.store_time(core) };
         let opened =
             Opened::Live { admission: Admission::Current { first: false }, rotation: Rotation::Barred };
         self.base.replace(Base { token: Some(token), key, found, header, opened })

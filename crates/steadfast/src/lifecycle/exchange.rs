@@ -287,7 +287,12 @@ impl Work {
         self.clock(core)()
     }
 
-    /// Returns what tells the present time by the store's clock.
+    /// Returns the present time by the store's clock, as the store itself would tell it.
+    pub(super) fn store_time(&self, core: &Core) -> Timestamp {
+        core.clock.now().shifted(self.skew)
+    }
+
+    /// Returns what tells the present time by the store's clock, as far as the layout counts it.
     pub(crate) fn clock<'a>(&self, core: &'a Core) -> impl Fn() -> Timestamp + use<'a> {
         let skew = self.skew;
         move || core.tick(core.clock.now().shifted(skew))

@@ -13,9 +13,14 @@ use crate::events::{Anomaly, EventKind};
 use crate::layout::{CaughtUp, Left, Origin};
 use crate::plan::{Admission, Opened, Rotation};
 use crate::record::{Contents, Values};
-use crate::store::{Acquired, Deleted, Found, Lease, LeaseToken, Record, Store as _, StoreKey, Version};
+use crate::store::{
+    Acquired, Deleted, Found, Lease, LeaseEnd, LeaseToken, Record, Store as _, StoreKey, Updated, Version,
+};
 use crate::time::Timestamp;
 use crate::token::Token;
+
+/// The part of a forward window in which requests that were under way may come with the old id.
+const UNDER_WAY: u32 = 4;
 
 /// How often the end of a copy is tried, while PHP goes on writing into it.
 const TRIES: usize = 3;
@@ -193,7 +198,9 @@ impl Core {
                 return Ok(true);
             }
             // The session may have ended meanwhile, or PHP have changed its id: the copy ends all the same.
-            self.carry_over(key, origin, &copy).await?;
+            if self.carry_over(key, origin, &copy).await? && self.is_in_use(&copy) {
+                return self.keep_copy(key, origin, copy, seen).await;
+            }
             if self.store.delete(origin, Some(seen)).await? == Deleted::Stale {
                 return Ok(false);
             }
@@ -244,15 +251,60 @@ impl Core {
         }
     }
 
-    async fn carry_over(self: &Arc<Self>, key: StoreKey, origin: &StoreKey, copy: &Contents) -> Result<()> {
+    /// Carries over what PHP wrote into the copy; reports whether the session that it is a copy of lives.
+    async fn carry_over(self: &Arc<Self>, key: StoreKey, origin: &StoreKey, copy: &Contents) -> Result<bool> {
         let exchange = self.hold(key).await?;
-        exchange.with(|work| {
-            let Some(base) = work.base.as_mut().filter(|base| base.came_from(origin)) else { return };
+        let lives = exchange.with(|work| {
+            let Some(base) = work.base.as_mut().filter(|base| base.came_from(origin)) else { return false };
             if base.catch_up(&copy.values, &mut work.state.values, self) {
                 work.state.note_carried();
             }
+            true
         });
-        exchange.commit().await
+        exchange.commit().await.map(|()| lives)
+    }
+
+    /// Reports whether PHP goes on with the old id, not only in requests that were under way: a late answer of its
+    /// own has given it back to the browser. Never so after a change of privilege.
+    fn is_in_use(&self, copy: &Contents) -> bool {
+        let window = self.policy.forward_window;
+        let left = copy.header.php.as_ref().and_then(|side| side.left);
+        let under_way = window / UNDER_WAY;
+        left.is_some_and(|left| left.to.is_some() && copy.header.seen_at > left.until - window + under_way)
+    }
+
+    /// Keeps a copy for one more window.
+    async fn keep_copy(
+        self: &Arc<Self>,
+        key: StoreKey,
+        origin: &StoreKey,
+        copy: Contents,
+        seen: Version,
+    ) -> Result<bool> {
+        let until = self.tick(self.now()) + self.policy.forward_window;
+        let Contents { codec, mut header, values } = copy;
+        if let Some(left) = header.php.as_mut().and_then(|side| side.left.as_mut()) {
+            left.until = until;
+        }
+        let payload = self.write(codec, &header, &values)?;
+        // It is no use: the deadline stays.
+        let expires_at = header.seen_at + header.idle;
+        let record = Record { version: self.version(&payload), payload, expires_at, user: None };
+        if self.store.update(origin, seen, &record, LeaseEnd::None).await? != Updated::Stored {
+            return Ok(false);
+        }
+        let exchange = self.hold(key).await?;
+        exchange.with(|work| {
+            let side = work.base.as_mut().filter(|base| base.came_from(origin));
+            let side = side.and_then(|base| base.header.php.as_mut());
+            if let Some(origin) = side.and_then(|side| side.origin.as_mut()) {
+                origin.until = until;
+                work.state.note_carried();
+            }
+        });
+        exchange.commit().await?;
+        self.settle_origin_later(&key, Some((*origin, until)));
+        Ok(true)
     }
 
     async fn forget_origin(self: &Arc<Self>, key: StoreKey, origin: &StoreKey) -> Result<()> {

@@ -98,6 +98,11 @@ impl Header {
         self.php.as_ref().is_some_and(|side| side.was_left(now))
     }
 
+    /// Reports whether the session goes on elsewhere, and this is what a change of its key or id left behind.
+    pub(crate) fn is_left_behind(&self) -> bool {
+        matches!(self.standing, Standing::Frozen { .. }) || self.moved_to().is_some()
+    }
+
     /// Reports whether nobody has noted when the session's id was made.
     pub(crate) fn is_untimed(&self) -> bool {
         self.php.as_ref().is_some_and(|side| side.is_untimed())

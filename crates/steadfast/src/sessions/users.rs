@@ -8,7 +8,7 @@ use super::Sessions;
 use crate::error::{ErrorKind, Result};
 use crate::events::EventKind;
 use crate::lifecycle::Core;
-use crate::record::{Contents, Header, Standing};
+use crate::record::{Contents, Header};
 use crate::session::Session;
 use crate::store::{Coverage, Deleted, Listed, Store as _, StoreKey};
 use crate::time::Timestamp;
@@ -169,8 +169,7 @@ impl Sessions {
                 Err(error) if matches!(error.kind(), ErrorKind::KeyMissing) => sealed = Some(error),
                 Err(_) => {}
                 Ok(Contents { header, .. }) => {
-                    let frozen = matches!(header.standing, Standing::Frozen { .. });
-                    if !frozen && now < record.record.expires_at {
+                    if !header.is_left_behind() && now < record.record.expires_at {
                         infos.push(info(core, is_before, key, record.record.expires_at, &header));
                     }
                 }
@@ -283,9 +282,12 @@ impl Sessions {
                     // A record that can't be read here may be read by another node, a newer one or one with its
                     // key: it ends with the others.
                     let signed_in = header.as_ref().map_or(Timestamp::EPOCH, |header| header.created_at);
-                    if Some(key) != keep && signed_in <= signed_in_by {
+                    // What a rotation left of the session that is kept is kept, too.
+                    let kept = |header: &Header| keep.is_some() && header.moved_to() == keep;
+                    let is_kept = Some(key) == keep || header.as_ref().is_some_and(kept);
+                    if !is_kept && signed_in <= signed_in_by {
                         latest = latest.max(signed_in);
-                        doomed.push((core, key, header.map(|header| header.standing)));
+                        doomed.push((core, key, !header.is_some_and(|header| header.is_left_behind())));
                     }
                 })
                 .await?;
@@ -294,9 +296,9 @@ impl Sessions {
                 return Ok(revoked);
             }
             signed_in_by = latest;
-            for (core, key, standing) in doomed {
+            for (core, key, counts) in doomed {
                 let gone = end(core, &key).await?;
-                revoked.ended += u64::from(gone && !matches!(standing, Some(Standing::Frozen { .. })));
+                revoked.ended += u64::from(gone && counts);
             }
         }
     }

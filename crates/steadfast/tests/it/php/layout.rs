@@ -458,3 +458,34 @@ async fn an_id_is_not_replaced_while_there_is_a_copy_of_the_one_before() {
     assert_eq!(visitor.page(|s| s.get::<i64>("late")).await, Some(1));
     assert_ne!(id_of(&visitor), new);
 }
+
+#[tokio::test]
+async fn an_old_id_that_php_goes_on_with_is_kept_for_one_more_window_at_a_time() {
+    let shared = rotating();
+    let mut visitor = shared.visitor(&format!("__ci_last_regenerate|i:{NOW};a|i:1;")).await;
+    let (_, copy) = rotated(&shared, &mut visitor).await;
+    shared.pass(40);
+    // A late answer of PHP's has given the old id back to the browser, and PHP goes on with it.
+    shared.store(ID, &(copy + "php|i:1;")).await;
+    shared.pass(22);
+    visitor.page(|s| s.get::<i64>("a")).await;
+    shared.site.sessions.shutdown().await;
+    let mut given_back = shared.visitor_with(ID);
+    assert_eq!(given_back.page(|s| s.get::<i64>("php")).await, Some(1));
+    assert_ne!(id_of(&given_back), ID, "the new id again");
+    shared.pass(62);
+    visitor.page(|s| s.get::<i64>("a")).await;
+    shared.site.sessions.shutdown().await;
+    assert_eq!(shared.stored(ID).await, None);
+}
+
+#[tokio::test]
+async fn a_copy_is_no_device_of_its_own() {
+    let shared = Shared::new(|p| p.php_user_key("user").forward_window(Duration::from_secs(60)));
+    let mut visitor = shared.visitor(&format!("__ci_last_regenerate|i:{NOW};user|s:5:\"alice\";")).await;
+    rotated(&shared, &mut visitor).await;
+    let sessions = &shared.site.sessions;
+    assert_eq!(sessions.sessions_of("alice").await.unwrap().len(), 1);
+    assert_eq!(sessions.revoke("alice").await.unwrap().ended, 1);
+    assert_eq!((shared.stored(ID).await, shared.stored(&id_of(&visitor)).await), (None, None));
+}
