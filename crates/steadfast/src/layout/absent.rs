@@ -101,8 +101,4 @@ impl PhpSide {
     pub(crate) fn origin_key(&self) -> Option<StoreKey> {
         match *self {}
     }
-
-    pub(crate) fn has_origin(&self, _: Timestamp) -> bool {
-        match *self {}
-    }
 }

@@ -119,6 +119,7 @@ impl Header {
     }
 
     /// Reports whether a change of id left a copy to PHP, into which it may still write.
+    #[cfg(feature = "php")]
     pub(crate) fn has_origin(&self, now: Timestamp) -> bool {
         self.php.as_ref().is_some_and(|side| side.has_origin(now))
     }

@@ -14,7 +14,7 @@
 //! - **No waiting for the dead.** The kernel drops the lock of a process that ends.
 //! - **Nobody else's file.** A link is not followed, and a file of another user is refused, as PHP does.
 //!
-//! What it can't promise is that a write is whole after `kill -9`: see [`record`].
+//! What it can't promise is that a write is whole after `kill -9`: see the module `record`.
 //!
 //! # How it is built
 //!

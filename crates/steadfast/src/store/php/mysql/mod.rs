@@ -1,7 +1,7 @@
 //! CodeIgniter's table on a MySQL or MariaDB server, under `GET_LOCK`.
 //!
 //! Data flow: [`open`] makes two pools (`engine`), one for calls and one for locks, looks at the table once
-//! (`table`) and chooses its `words`; the rest is [`sql`](super::sql)'s.
+//! (`table`) and chooses its `words`; the rest is that of the module `sql`.
 
 mod engine;
 mod table;

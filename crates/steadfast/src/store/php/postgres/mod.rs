@@ -2,7 +2,7 @@
 //!
 //! Data flow: [`open`] makes two pools (`pool`), one for calls and one for locks, looks at the table once
 //! (`table`) and chooses its `words`; `engine` sends them by the simple protocol; the rest is
-//! [`sql`](super::sql)'s.
+//! that of the module `sql`.
 
 mod engine;
 mod pool;
