@@ -92,6 +92,13 @@
 //! }
 //! ```
 //!
+//! # Beside a PHP site
+//!
+//! With the feature `php`, a [`Layout`] other than the native one opens the live sessions of a CodeIgniter or PHP
+//! site: the same cookie, record, format and lock. When PHP serves no route any more,
+//! [`migrate_from`](SessionsBuilder::migrate_from) moves them while the site runs. How a site gets there is in the
+//! guide to [moving].
+//!
 //! # Failures
 //!
 //! An [`Error`] has an [`ErrorKind`] to decide by, and says what failed and what to do; it never holds a key, a
@@ -117,9 +124,11 @@
 //! | `postgres` | | `store::postgres` |
 //! | `mysql` | | `store::mysql`, for MySQL and MariaDB |
 //! | `memcached` | | `store::memcached` |
+//! | `tls` | | TLS to Redis, PostgreSQL and MySQL |
 //! | `sealed` | | [`KeyRing`]: records sealed at rest |
 //! | `cookie` | | sessions that travel in cookies; includes `sealed` |
 //! | `json` | | JSON as the encoding of values, beside MessagePack |
+//! | `php` | | the [`Layout`]s that are shared with CodeIgniter and PHP, `store::php`, and PHP's formats |
 //! | `config` | | `Settings` from TOML and the environment; with `php` from the configuration of CodeIgniter and PHP |
 //! | `tracing` | yes | events as log lines |
 //! | `metrics` | | events as counters, through the `metrics` facade |
@@ -131,13 +140,15 @@
 //!
 //! In the repository: [guarantees] and what can't be guaranteed, [configuration], [drivers], [testing], [operations]
 //! for the person on call, [CodeIgniter's names](https://github.com/steadfast-rs/steadfast/blob/main/docs/from-codeigniter.md)
-//! and their counterparts, the [architecture].
+//! and their counterparts, what is [shared with PHP][layouts], the [architecture].
 //!
 //! [guarantees]: https://github.com/steadfast-rs/steadfast/blob/main/docs/guarantees.md
 //! [configuration]: https://github.com/steadfast-rs/steadfast/blob/main/docs/configuration.md
 //! [drivers]: https://github.com/steadfast-rs/steadfast/blob/main/docs/drivers/README.md
 //! [testing]: https://github.com/steadfast-rs/steadfast/blob/main/docs/testing.md
 //! [operations]: https://github.com/steadfast-rs/steadfast/blob/main/docs/operations.md
+//! [layouts]: https://github.com/steadfast-rs/steadfast/blob/main/docs/layouts/README.md
+//! [moving]: https://github.com/steadfast-rs/steadfast/blob/main/docs/moving-from-codeigniter.md
 //! [architecture]: https://github.com/steadfast-rs/steadfast/blob/main/ARCHITECTURE.md
 
 // The way of a request through the crate has its end in the adaptors.

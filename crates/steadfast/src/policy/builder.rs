@@ -196,9 +196,9 @@ impl PolicyBuilder {
     /// Sets the age at which a secret is rotated, by the next request that takes a
     /// [`Session`](crate::Session); `None` switches it off.
     ///
-    /// The default is 5 minutes, as in CodeIgniter, and `None` in PHP's layout. A secret whose direct predecessor is still good is not
-    /// rotated, so with a shorter time than [`forward_window`](Self::forward_window) that one decides. A
-    /// change of privilege rotates in any case.
+    /// The default is 5 minutes, as in CodeIgniter, and `None` in PHP's layout. A secret whose direct
+    /// predecessor is still good is not rotated, so with a shorter time than
+    /// [`forward_window`](Self::forward_window) that one decides. A change of privilege rotates in any case.
     #[doc(alias = "timeToUpdate")]
     #[doc(alias = "sessionTimeToUpdate")]
     #[doc(alias = "sess_time_to_update")]
@@ -212,6 +212,9 @@ impl PolicyBuilder {
     ///
     /// The default is 60 seconds. It stays good beyond that until its successor has been presented once,
     /// because the response that carried it may have been lost.
+    ///
+    /// In a layout that is shared with PHP it is how long a copy of the session is kept under the old id, and
+    /// for one more window at a time while PHP goes on with that; see `docs/layouts/README.md`.
     #[doc(alias = "regenerateDestroy")]
     #[doc(alias = "sessionRegenerateDestroy")]
     pub fn forward_window(mut self, window: Duration) -> Self {

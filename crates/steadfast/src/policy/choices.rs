@@ -63,16 +63,18 @@ pub enum IpMatch {
 }
 
 /// Whose cookies, names, locks and bytes the sessions have.
+///
+/// `docs/layouts/README.md` says what each layout shares, and what it has no place for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Default)]
 #[non_exhaustive]
 pub enum Layout {
     /// The library's own: the default, and the only one with every guarantee.
     #[default]
     Native,
-    /// Those of CodeIgniter 4, which may go on working on the same store.
+    /// Those of CodeIgniter 4 since 4.2.11, which may go on working on the same store.
     #[cfg(feature = "php")]
     CodeIgniter4,
-    /// Those of CodeIgniter 3, which may go on working on the same store.
+    /// Those of CodeIgniter 3, and of 4 before 4.2.11, which may go on working on the same store.
     #[cfg(feature = "php")]
     CodeIgniter3,
     /// Those of PHP's own session handlers: its files, and the ones of phpredis and php-memcached.

@@ -75,8 +75,9 @@ impl PolicyBuilder {
     /// Sets the name of the session's cookie.
     ///
     /// The default is `__Host-session`; `__Secure-session` with a domain or a path of its own; `session`
-    /// where the cookie is insecure. In the layouts of CodeIgniter it is `ci_session`, in PHP's `PHPSESSID`. A name that is set is used as it is, and may start with one of the
-    /// prefixes only if their conditions are met.
+    /// where the cookie is insecure. In the layouts of CodeIgniter it is `ci_session`, in PHP's `PHPSESSID`. A
+    /// name that is set is used as it is, and may start with one of the prefixes only if their conditions are
+    /// met.
     #[doc(alias = "sessionCookieName")]
     #[doc(alias = "sess_cookie_name")]
     pub fn cookie_name(mut self, name: impl Into<String>) -> Self {
