@@ -325,7 +325,10 @@ impl Settings {
         if matches!(before.layout, Some(Ok(layout)) if layout != Layout::Native) {
             (before.key_ring, before.key_ring_file, before.refuse_unsealed) = (None, None, None);
             (before.codec, before.match_user_agent) = (None, None);
-            before.match_ip.take_if(|part| matches!(part, Ok(Some(IpMatch::Prefix { .. }))));
+            (before.absolute_timeout, before.remember_idle_timeout) = (None, None);
+            before.remember_absolute_timeout = None;
+            let is_php = matches!(before.layout, Some(Ok(Layout::Php)));
+            before.match_ip.take_if(|part| is_php || matches!(part, Ok(Some(IpMatch::Prefix { .. }))));
         }
         before.apply(builder)
     }

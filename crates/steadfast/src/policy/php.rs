@@ -5,6 +5,9 @@ use std::time::Duration;
 use super::faults::Fault;
 use super::{Layout, PhpFormat, PhpIds, Policy, PolicyBuilder};
 
+/// Where the user's name is kept, unless the site has a key of its own for that.
+const USER_KEY: &str = "__steadfast_user";
+
 /// What PHP's side has agreed on. Without effect in the native layout.
 #[derive(Clone, Debug)]
 pub(crate) struct PhpSettings {
@@ -22,7 +25,7 @@ impl Default for PhpSettings {
         Self {
             format: PhpFormat::default(),
             ids: PhpIds::of_codeigniter4(),
-            user_key: "__steadfast_user".into(),
+            user_key: USER_KEY.into(),
             cookie_lifetime: None,
             regenerate_destroy: false,
             adopt_unknown_ids: false,
@@ -121,11 +124,10 @@ impl PhpSettings {
 
 /// PHP's formats have no such keys, or the key means something else already.
 fn check_user_key(key: &str, faults: &mut Vec<Fault>) {
-    let reserved = ["__ci_vars", "__ci_last_regenerate", "sess_new_id", "fwd_expires"];
+    let is_taken = key != USER_KEY && crate::layout::is_reserved(key.as_bytes());
     let is_integer = || key.parse::<i64>().is_ok_and(|number| number.to_string() == key);
-    if key.is_empty() || key.contains('|') || is_integer() || reserved.contains(&key) {
-        let why =
-            "can't be a key of PHP's for this: no `|`, no number, none that CodeIgniter keeps for itself";
+    if key.is_empty() || key.contains('|') || is_integer() || is_taken {
+        let why = "can't be a key of PHP's for this: no `|`, no number, none that CodeIgniter or this library keeps for itself";
         faults.push(Fault::new("php_user_key", key, why));
     }
 }

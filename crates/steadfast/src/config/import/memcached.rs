@@ -26,16 +26,23 @@ pub(super) fn read(path: &str, grammar: Grammar, prefix: Option<&str>) -> Result
     let mut dsn = format!("memcached://{}", hosts.join(","));
     let mut options: Vec<_> = prefix.map(|prefix| format!("prefix={}", encode(prefix))).into_iter().collect();
     if servers.len() > 1 {
-        if grammar != Grammar::Php {
-            return Err(
-                "names several servers, over which CodeIgniter's client spreads sessions by the remainder of a \
-                 hash; this would look for them on other ones. Use one",
-            );
-        }
-        // php-memcached's handler takes consistent hashing unless told otherwise.
-        options.push("distribution=unweighted".to_owned());
-        if servers.iter().any(|(_, weight)| *weight > 1) {
-            notes.push("has weights, which php-memcached's session handler does not heed by default");
+        let is_weighted = servers.iter().any(|(_, weight)| *weight > 1);
+        match grammar {
+            // php-memcached's handler takes consistent hashing unless told otherwise.
+            Grammar::Php => {
+                options.push("distribution=unweighted".to_owned());
+                if is_weighted {
+                    notes.push("has weights, which php-memcached's session handler does not heed by default");
+                }
+            }
+            _ if is_weighted => {
+                return Err(
+                    "has weights, by which CodeIgniter's client spreads sessions in a way of its own; \
+                     give all servers the same one",
+                );
+            }
+            // CodeIgniter's client goes by the remainder of a hash.
+            _ => options.push("distribution=modulo".to_owned()),
         }
     }
     if !options.is_empty() {

@@ -332,7 +332,9 @@ mod save_paths {
             |path: &str| env(&format!("session.driver = MemcachedHandler\nsession.savePath = '{path}'"));
         assert_eq!(memcached("localhost:11211").store(), Some("memcached://localhost:11211"));
         assert_eq!(memcached("h:11211:5,h:11211:5").store(), Some("memcached://h:11211"));
-        check_refused(&memcached("h1:11211,h2:11211"), "names several servers");
+        let several = "memcached://h1:11211,h2:11211?distribution=modulo";
+        assert_eq!(memcached("h1:11211,h2:11211").store(), Some(several));
+        check_refused(&memcached("h1:11211:1,h2:11211:5"), "has weights");
         check_refused(&memcached("h"), "is no list of `host:port`");
         check_refused(&memcached("[::1]:11211"), "is no list of `host:port`");
         check_refused(&memcached(""), "is empty");
