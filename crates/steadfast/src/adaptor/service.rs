@@ -166,10 +166,13 @@ impl Commit {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let Some(running) = &mut self.running else { return Poll::Ready(Ok(())) };
-        let result = ready!(running.as_mut().poll(cx));
-        self.running = None;
-        Poll::Ready(result)
+        // Taken out, so that one that panics is not polled again when it is dropped.
+        let Some(mut running) = self.running.take() else { return Poll::Ready(Ok(())) };
+        let polled = running.as_mut().poll(cx);
+        if polled.is_pending() {
+            self.running = Some(running);
+        }
+        polled
     }
 }
 

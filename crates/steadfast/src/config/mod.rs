@@ -327,7 +327,7 @@ impl Settings {
             (before.codec, before.match_user_agent) = (None, None);
             (before.absolute_timeout, before.remember_idle_timeout) = (None, None);
             before.remember_absolute_timeout = None;
-            let is_php = matches!(before.layout, Some(Ok(Layout::Php)));
+            let is_php = matches!(&before.layout, Some(Ok(layout)) if layout.as_str() == "php");
             before.match_ip.take_if(|part| is_php || matches!(part, Ok(Some(IpMatch::Prefix { .. }))));
         }
         before.apply(builder)

@@ -98,6 +98,10 @@ impl PhpSide {
         match *self {}
     }
 
+    pub(crate) fn origin_until(&self) -> Option<Timestamp> {
+        match *self {}
+    }
+
     pub(crate) fn origin_key(&self) -> Option<StoreKey> {
         match *self {}
     }

@@ -6,13 +6,14 @@
 //! key, and carried over; where both sides changed a key, the session has forked, and that is reported.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use crate::record::{Mark, Values};
 use crate::store::{SharedName, StoreKey};
 use crate::time::Timestamp;
 
 /// What the header of a shared session holds beside that of others.
-#[derive(Debug, Clone, Default)]
+#[derive(Clone, Default)]
 pub(crate) struct PhpSide {
     /// The digest of the session's own id. What is written for one id must not count under another one, to which
     /// PHP carries it along.
@@ -27,6 +28,13 @@ pub(crate) struct PhpSide {
     pub(crate) origin: Option<Origin>,
     /// The secret of its CSRF tokens, once the id from which it was made has changed.
     pub(crate) csrf: Option<[u8; 16]>,
+}
+
+/// Shows nothing of what opens or forges.
+impl fmt::Debug for PhpSide {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PhpSide").field("left", &self.left).finish_non_exhaustive()
+    }
 }
 
 impl PhpSide {
@@ -53,6 +61,11 @@ impl PhpSide {
     /// Returns under which key the session goes on, if this is a copy that a rotation left.
     pub(crate) fn moved_to(&self) -> Option<StoreKey> {
         Some(self.left?.to?.key())
+    }
+
+    /// Returns until when there is a copy elsewhere, if there may be one.
+    pub(crate) fn origin_until(&self) -> Option<Timestamp> {
+        self.origin.as_ref().map(|origin| origin.until)
     }
 
     /// Returns the key of the copy elsewhere, if there may be one.

@@ -101,7 +101,7 @@ impl Exchange {
             let began = Instant::now();
             if let Some(copy) = &prepared.copy {
                 // First, because the session that is left could be ended again, and its copy could not.
-                let _ = self.core.end_record(copy).await?;
+                self.core.end_copy(copy).await?;
             }
             if let Some(import) = &self.core.import {
                 Box::pin(import.keep_up(&self.core, &prepared.op, prepared.kind)).await?;
@@ -111,7 +111,7 @@ impl Exchange {
                     self.settle(*prepared, began);
                     return Ok(());
                 }
-                Sent::KeyTaken => self.with(|work| work.reserved = None),
+                Sent::KeyTaken => self.with(|work| (work.reserved, work.client.adopted) = (None, None)),
                 // Whoever ended it removes the cookie, and what starts after the end does not need it: this
                 // request goes on as a stranger.
                 Sent::Gone if self.with(|work| work.has_ended(&self.core)) => {
@@ -132,10 +132,12 @@ impl Exchange {
         Err(Error::new(ErrorKind::Busy, "too many requests changed the session at once; try again"))
     }
 
-    /// Sends a commit. Where PHP holds the session, its lock has to be waited for: that is a conflict, too.
+    /// Sends a commit. Where PHP holds the session, its lock has to be waited for: that is a conflict, too. A new
+    /// session is nobody's; there the driver itself is busy.
     async fn send_or_conflict(&self, op: &Op) -> Result<Sent> {
+        let is_held = |error: &Error| error.kind() == ErrorKind::Busy && self.core.php.is_some();
         match self.send(op).await {
-            Err(error) if error.kind() == ErrorKind::Busy && self.core.php.is_some() => Ok(Sent::Conflict),
+            Err(error) if is_held(&error) && !matches!(op, Op::Create { .. }) => Ok(Sent::Conflict),
             sent => sent,
         }
     }

@@ -38,7 +38,7 @@ pub(super) fn convert(
     };
     match (&old.php, &new.php) {
         (None, None) => return same_bytes(now + left),
-        (Some(before), Some(after)) if after.writes_as(before) => {
+        (Some(before), Some(after)) if after.writes_as(before) && place.key == entered.base.key => {
             return same_bytes(used + new.policy.idle_timeout);
         }
         _ => {}

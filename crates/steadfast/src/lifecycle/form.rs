@@ -94,6 +94,27 @@ impl Core {
         self.php.as_ref().map(|layout| Box::new(layout.fresh_side()))
     }
 
+    /// Returns until when a response may send the present token, if there is one before it.
+    pub(super) fn sendable_until(&self, header: &Header) -> Option<Timestamp> {
+        match &self.php {
+            None => header.sendable_until(self.policy.forward_window, self.policy.rules),
+            // No id follows on this one until the copy under the one before has ended.
+            Some(_) => header.origin_until(),
+        }
+    }
+
+    /// Ends the copy that a change of id left to PHP, if it still is one.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the store fails with.
+    pub(super) async fn end_copy(&self, key: &StoreKey) -> Result<()> {
+        #[cfg(feature = "php")]
+        return Box::pin(self.end_left(key)).await;
+        #[cfg(not(feature = "php"))]
+        self.end_record(key).await.map(drop)
+    }
+
     /// Deletes a record whoever works on it.
     ///
     /// # Errors

@@ -134,8 +134,8 @@ impl Import {
     ) -> Result<Moved> {
         let there = Exchange::new(Arc::clone(&self.core));
         for _ in 0..TRIES {
-            let began = Instant::now();
             let entered = there.enter(Access::Exclusive, key, token.clone(), before).await?;
+            let began = Instant::now();
             let Some(entered) = entered else { return Ok(Moved::Nowhere) };
             if let Some(on) = entered.base.header.moved_to() {
                 return Ok(Moved::On(on));

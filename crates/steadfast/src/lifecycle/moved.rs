@@ -72,14 +72,17 @@ impl Exchange {
             let base = work.base.as_ref().expect("only a record that was opened can be in conflict");
             (base.token.clone(), base.key, std::mem::take(&mut work.client))
         });
-        let before = self.with(|work| work.turn.take());
+        let (before, forwarded) = self.with(|work| (work.turn.take(), work.is_forwarded()));
         drop(before);
         let entered = match self.take_turn(key, token, &client).await {
             Ok(entered) => self.follow(Access::Exclusive, entered, &client).await,
             Err(error) => Err(error),
         };
         self.with(|work| work.client = client);
-        let Some(entered) = entered? else { return Err(missing()) };
+        let Some(mut entered) = entered? else { return Err(missing()) };
+        if forwarded {
+            entered.base.note_forwarded();
+        }
         self.core.observer.tell(EventKind::Replayed, &key);
         let (again, turn) = entered.into_again();
         self.with(|work| {
@@ -92,12 +95,7 @@ impl Exchange {
 impl Entered {
     /// Notes that the request came with an id of before, and carries over what PHP wrote under it.
     fn came_from(&mut self, before: &StoreKey, copy: &Values, access: Access, core: &Core) {
-        if let Opened::Live { .. } = self.base.opened
-            && self.base.token.is_some()
-        {
-            let admission = Admission::Forwarded { reopen: false };
-            self.base.opened = Opened::Live { admission, rotation: Rotation::Barred };
-        }
+        self.base.note_forwarded();
         if access > Access::View && self.base.came_from(before) {
             self.carried |= self.base.catch_up(copy, &mut self.values, core);
         }
@@ -105,6 +103,16 @@ impl Entered {
 }
 
 impl Base {
+    /// Notes that the request came with an id of before, so its answer sends the present one.
+    pub(super) fn note_forwarded(&mut self) {
+        if let Opened::Live { .. } = self.opened
+            && self.token.is_some()
+        {
+            let admission = Admission::Forwarded { reopen: false };
+            self.opened = Opened::Live { admission, rotation: Rotation::Barred };
+        }
+    }
+
     /// Reports whether the session went by another id before, of which a copy may be left.
     fn came_from(&self, origin: &StoreKey) -> bool {
         self.header.origin_key().as_ref() == Some(origin)
@@ -123,6 +131,12 @@ impl Base {
 }
 
 impl Work {
+    /// Reports whether the request came with an id of before.
+    pub(super) fn is_forwarded(&self) -> bool {
+        let opened = self.base.as_ref().map(|base| base.opened);
+        matches!(opened, Some(Opened::Live { admission: Admission::Forwarded { .. }, .. }))
+    }
+
     /// Makes the records of a rotation in time: the session under a new id, and the copy that PHP's requests
     /// under way find under the old one.
     pub(super) fn move_on(&self, core: &Core, base: &Base, now: Timestamp) -> Result<(Op, Option<Token>)> {
@@ -193,7 +207,8 @@ impl Core {
 
     /// Reports whether there is nothing left to do.
     async fn try_to_settle_origin(self: &Arc<Self>, key: StoreKey, origin: &StoreKey) -> Result<bool> {
-        if let Some((copy, seen)) = self.read_copy(origin).await? {
+        // What PHP has made another session of is no copy any more, and is left alone.
+        if let Some((copy, seen)) = self.read_copy(origin).await?.filter(|(copy, _)| copy.header.is_copy()) {
             if !copy.header.was_left(self.now()) {
                 return Ok(true);
             }
@@ -215,6 +230,18 @@ impl Core {
         self.store.release(key, token).await?;
         let contents = self.read(key, &found.record, found.now)?;
         Ok(Some((contents, found.record.version)))
+    }
+
+    /// Deletes the copy that a change of id left, unless PHP has made another session of it.
+    pub(super) async fn end_left(&self, key: &StoreKey) -> Result<()> {
+        for _ in 0..TRIES {
+            let copy = self.read_copy(key).await?.filter(|(copy, _)| copy.header.is_copy());
+            let Some((_, seen)) = copy else { return Ok(()) };
+            if self.store.delete(key, Some(seen)).await? != Deleted::Stale {
+                return Ok(());
+            }
+        }
+        Err(Error::new(ErrorKind::Busy, "PHP goes on writing under the session's old id; try again"))
     }
 
     /// Deletes a record whoever works on it, under PHP's lock.

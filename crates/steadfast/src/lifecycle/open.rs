@@ -69,6 +69,12 @@ impl Exchange {
         (client.tokens, client.before) = (token.into_iter().collect(), None);
         let entered = self.find(access, &mut client).await?;
         let mut work = self.work(access, client, entered);
+        #[cfg(feature = "php")]
+        if let Some(base) = work.base.as_mut().filter(|_| self.core.php.is_some())
+            && self.with(|before| before.is_forwarded())
+        {
+            base.note_forwarded();
+        }
         self.with(|before| {
             if before.access == Access::View {
                 self.age_flash(&mut work)?;

@@ -76,7 +76,8 @@ impl Work {
             None => self.cookie(core, cookie, self.header_after(&op), token, now)?,
             Some(carrier) => self.carry(core, carrier, &op, now)?,
         };
-        let ends = matches!(kind, StoreOp::Delete | StoreOp::DeleteAndCreate);
+        // After a change of privilege nobody would know of it any more.
+        let ends = !matches!(kind, StoreOp::None | StoreOp::Create | StoreOp::Update(_));
         let copy = self.base.as_ref().filter(|_| ends).and_then(|base| base.header.origin_key());
         Ok(Prepared { op, copy, cookie, kind, now })
     }
@@ -251,11 +252,9 @@ impl Work {
                 return Ok(Some(self.sends(core, core.cookies.remove(), None)));
             }
             (CookieOp::Issue, Some(_)) => (token, None),
-            (CookieOp::IssueInWindow, Some(header)) => {
-                (token, header.sendable_until(core.policy.forward_window, core.policy.rules))
-            }
+            (CookieOp::IssueInWindow, Some(header)) => (token, core.sendable_until(header)),
             (CookieOp::Forward, Some(header)) => {
-                let until = header.sendable_until(core.policy.forward_window, core.policy.rules);
+                let until = core.sendable_until(header);
                 if core.policy.rules.drop_late_cookies && until.is_some_and(|until| now > until) {
                     return Ok(None);
                 }
@@ -401,8 +400,12 @@ impl Work {
     /// Reports whether the end of the session was asked for, and had come when its record was gone.
     ///
     /// A step-up moves the session to a new key and leaves the record for a window. So a record that is
-    /// gone sooner after it was read was ended by somebody else; one that is gone later may live on.
+    /// gone sooner after it was read was ended by somebody else; one that is gone later may live on. PHP leaves
+    /// nothing when it changes an id: there it may always live on.
     pub(super) fn has_ended(&self, core: &Core) -> bool {
+        if core.php.is_some() {
+            return false;
+        }
         let read = self.base.as_ref().map_or(Timestamp::EPOCH, |base| base.found.now);
         self.state.fate == Fate::End && self.now(core).saturating_since(read) < core.policy.forward_window
     }

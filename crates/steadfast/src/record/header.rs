@@ -98,6 +98,11 @@ impl Header {
         self.php.as_ref().is_some_and(|side| side.was_left(now))
     }
 
+    /// Returns until when a change of id keeps a copy for PHP, if it left one.
+    pub(crate) fn origin_until(&self) -> Option<Timestamp> {
+        self.php.as_ref().and_then(|side| side.origin_until())
+    }
+
     /// Reports whether the session goes on elsewhere, and this is what a change of its key or id left behind.
     pub(crate) fn is_left_behind(&self) -> bool {
         matches!(self.standing, Standing::Frozen { .. }) || self.moved_to().is_some()
@@ -106,6 +111,12 @@ impl Header {
     /// Reports whether nobody has noted when the session's id was made.
     pub(crate) fn is_untimed(&self) -> bool {
         self.php.as_ref().is_some_and(|side| side.is_untimed())
+    }
+
+    /// Reports whether this is what a change of id left to PHP.
+    #[cfg(feature = "php")]
+    pub(crate) fn is_copy(&self) -> bool {
+        self.php.as_ref().is_some_and(|side| side.left.is_some())
     }
 
     /// Returns under which key the session goes on, if this is a copy that a rotation left to PHP.

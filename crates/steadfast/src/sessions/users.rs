@@ -14,6 +14,9 @@ use crate::store::{Coverage, Deleted, Listed, Store as _, StoreKey};
 use crate::time::Timestamp;
 use crate::token;
 
+/// How often all records of a user are walked through, while there are new ones.
+const MAX_WALKS: usize = 64;
+
 /// Records that are listed with one store call.
 const PAGE: NonZeroUsize = NonZeroUsize::new(128).expect("128 is not zero");
 
@@ -274,7 +277,7 @@ impl Sessions {
         // A step-up that was under way may have moved a session to a new key behind the list's back. It
         // keeps the time of its sign-in, so it is told from a sign-in during the call; and since a step-up
         // needs its old record, a walk that finds nothing is the last.
-        loop {
+        for _ in 0..MAX_WALKS {
             let mut doomed = Vec::new();
             for (core, _) in self.cores() {
                 each_of(core, user, |key, _, contents| {
@@ -285,7 +288,8 @@ impl Sessions {
                     // What a rotation left of the session that is kept is kept, too.
                     let kept = |header: &Header| keep.is_some() && header.moved_to() == keep;
                     let is_kept = Some(key) == keep || header.as_ref().is_some_and(kept);
-                    if !is_kept && signed_in <= signed_in_by {
+                    // PHP does not say when a session began, so all there are end, until a walk finds none.
+                    if !is_kept && (core.php.is_some() || signed_in <= signed_in_by) {
                         latest = latest.max(signed_in);
                         doomed.push((core, key, !header.is_some_and(|header| header.is_left_behind())));
                     }
@@ -301,6 +305,7 @@ impl Sessions {
                 revoked.ended += u64::from(gone && counts);
             }
         }
+        Ok(revoked)
     }
 
     /// Returns whether users' lists are complete, on both sides of a migration.

@@ -12,10 +12,11 @@ const GRAMMAR: &str = "mysql://user:password@host:port/database?table=NAME&creat
 
 const SWITCH: [(&str, bool); 2] = [("true", true), ("false", false)];
 
-pub(super) async fn mysql(mut dsn: Dsn<'_>, builder: &SessionsBuilder) -> Result<SharedStore> {
+pub(super) async fn mysql(dsn: Dsn<'_>, builder: &SessionsBuilder) -> Result<SharedStore> {
     #[cfg(feature = "php")]
     if let Some(site) = builder.site() {
         use crate::store::php::mysql as shared;
+        let mut dsn = dsn;
         let table = super::php::table(&mut dsn, builder, site);
         let (options, create) = options(dsn, Some(super::php::TABLE))?;
         if create {

@@ -13,10 +13,11 @@ const GRAMMAR: &str = "postgres://user:password@host:port,host:port/database?sch
 
 const SWITCH: [(&str, bool); 2] = [("true", true), ("false", false)];
 
-pub(super) async fn postgres(mut dsn: Dsn<'_>, builder: &SessionsBuilder) -> Result<SharedStore> {
+pub(super) async fn postgres(dsn: Dsn<'_>, builder: &SessionsBuilder) -> Result<SharedStore> {
     #[cfg(feature = "php")]
     if let Some(site) = builder.site() {
         use crate::store::php::postgres as shared;
+        let mut dsn = dsn;
         let table = super::php::table(&mut dsn, builder, site);
         let (options, create) = options(dsn, Some(super::php::TABLE))?;
         if create {

@@ -1,6 +1,7 @@
 //! What PHP calls sessions and their locks in Redis and Memcached, and what a lock of this process holds.
 
 #[cfg(feature = "redis")]
+use std::fmt;
 use std::net::IpAddr;
 
 use super::Site;
@@ -33,10 +34,17 @@ enum Lock {
 }
 
 /// The keys of one session.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Place {
     pub(super) data: String,
     pub(super) lock: String,
+}
+
+/// The names open the session, so they are not shown.
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Place(..)")
+    }
 }
 
 impl Keys {

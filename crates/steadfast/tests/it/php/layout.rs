@@ -489,3 +489,38 @@ async fn a_copy_is_no_device_of_its_own() {
     assert_eq!(sessions.revoke("alice").await.unwrap().ended, 1);
     assert_eq!((shared.stored(ID).await, shared.stored(&id_of(&visitor)).await), (None, None));
 }
+
+#[tokio::test]
+async fn a_change_of_privilege_ends_the_copy_of_a_rotation_before_it() {
+    let shared = rotating();
+    let mut visitor = shared.visitor(&format!("__ci_last_regenerate|i:{NOW};a|i:1;")).await;
+    let (new, _) = rotated(&shared, &mut visitor).await;
+    visitor.page(|s| s.login("alice")).await;
+    assert_eq!(shared.stored(ID).await, None, "nobody would know of it any more");
+    assert!(shared.stored(&new).await.unwrap().contains("fwd_expires"));
+}
+
+#[tokio::test]
+async fn what_php_has_made_another_session_of_is_no_copy_any_more() {
+    let shared = rotating();
+    let mut visitor = shared.visitor(&format!("__ci_last_regenerate|i:{NOW};a|i:1;")).await;
+    let (new, _) = rotated(&shared, &mut visitor).await;
+    shared.store(ID, "stranger|i:1;").await;
+    shared.pass(62);
+    visitor.page(|s| s.get::<i64>("a")).await;
+    shared.site.sessions.shutdown().await;
+    assert_eq!(shared.stored(ID).await.unwrap(), "stranger|i:1;");
+    shared.pass(300);
+    visitor.page(|s| s.get::<i64>("a")).await;
+    assert_ne!(id_of(&visitor), new, "rotation goes on");
+}
+
+#[tokio::test]
+async fn a_sign_out_of_a_session_whose_id_php_changed_is_not_acknowledged() {
+    let shared = Shared::new(|p| p);
+    let visitor = shared.visitor(&format!("__ci_last_regenerate|i:{NOW};a|i:1;")).await;
+    let held = visitor.hold("/merge", |s| s.logout()).await;
+    // PHP changes the id, and ends the old one.
+    let _ = shared.site.store.delete(&key(ID), None).await.unwrap();
+    assert_eq!(held.finish().await.status(), 409);
+}

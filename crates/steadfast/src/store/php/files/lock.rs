@@ -4,6 +4,7 @@
 //! The kernel keeps the lock with the open file, so two handles of one process exclude each other as two processes
 //! do, and drops it when the process ends.
 
+use std::fmt;
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -16,10 +17,16 @@ use super::root;
 const REPLACED_AT_MOST: u32 = 16;
 
 /// The file of a record, open and locked. Dropped, it is unlocked.
-#[derive(Debug)]
 pub(super) struct LockedFile {
     pub(super) file: File,
     pub(super) path: PathBuf,
+}
+
+/// The path has the session's id, so it is not shown.
+impl fmt::Debug for LockedFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LockedFile(..)")
+    }
 }
 
 /// What came of trying to lock the file of a record.

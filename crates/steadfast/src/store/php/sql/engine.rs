@@ -19,7 +19,6 @@ pub(in crate::store::php) enum Purpose {
 }
 
 /// What is sent together, and takes effect together or one after the other.
-#[derive(Debug)]
 pub(in crate::store::php) enum Step {
     /// One statement, which has taken effect before the next step begins.
     One(String),
