@@ -60,7 +60,8 @@ fn what_can_not_be_is_refused_at_the_start() {
     check(&["--store", "nonsense"], "a driver and a colon");
     check(&["--store", "files:"], "a path is missing");
     check(&["--store", "memory:?durability=fsync"], "durability");
-    check(&["--layout", "php"], "the layout `php` is not in this version");
+    check(&["--layout", "ci5"], "is one of: native, ci4, ci3, php");
+    check(&["--layout", "ci4", "--store", "sqlite:x"], "has no driver `sqlite`");
     check(&["--idle", "2", "--absolute", "1", "--lease", "9", "--lease-max", "8"], "`idle_timeout` (2s)");
     check(&["--config", "/nowhere/settings.toml"], "cannot read the settings");
 }

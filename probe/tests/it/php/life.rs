@@ -65,7 +65,9 @@ fn a_temp_value_ends_at_the_same_second(engine: Engine) {
     let seen = browser.visit("/dump")["values"].clone();
     let until = |key: &str| seen[key]["mark"]["temp_until"].as_f64().expect("an instant");
     let apart = until("rust") - until("php");
-    assert!((0.0..=10.0).contains(&apart), "{apart}");
+    // Memcached's clock, by which Rust goes there, is up to 2 seconds behind PHP's own.
+    let behind = if engine == Engine::Memcached { -2.0 } else { 0.0 };
+    assert!((behind..=10.0).contains(&apart), "{apart}");
     assert_eq!(apart.fract(), 0.0, "whole seconds");
     let keys = php.request(Some(&id), &json!([{ "op": "tempkeys" }]));
     assert_eq!(keys.result(), &json!(["php", "rust"]));
