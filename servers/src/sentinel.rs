@@ -1,6 +1,8 @@
 //! Redis Sentinel.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use crate::place::Place;
 use crate::{Options, Redis, Reply, Result, Server, Service, redis, resp};
@@ -10,6 +12,9 @@ const NAME: &str = "mymaster";
 
 /// How many servers there are: a master and a replica.
 const SERVERS: usize = 2;
+
+/// After how long the sentinels are asked to fail over, if they gave up.
+const ASK_AGAIN: Duration = Duration::from_secs(8);
 
 /// How many sentinels there are; two of them decide.
 const SENTINELS: usize = 3;
@@ -93,7 +98,14 @@ impl RedisSentinel {
     ///
     /// If the sentinels do not fail over in time.
     pub fn await_new_master(&self, old: SocketAddr) -> Result<()> {
+        let asked = Cell::new(Instant::now());
         crate::service::wait_until("another master takes over", || {
+            // On a busy machine they may not agree in time, or find that the replica told nothing of late. By
+            // themselves they try again much later.
+            if asked.get().elapsed() > ASK_AGAIN {
+                asked.set(Instant::now());
+                drop(redis::call(&self.sentinels()[0], &["SENTINEL", "FAILOVER", NAME]));
+            }
             let master = self.master_address()?;
             let role = resp::command(master, &["ROLE"])?;
             let is_master = matches!(&role, Reply::List(parts) if parts[0].text() == "master");
