@@ -12,7 +12,7 @@ on_every_engine! {
 }
 
 fn a_rotation_leaves_php_a_session_and_loses_nothing_that_it_writes(engine: Engine) {
-    let shared = engine.start("--rotate-every 1 --forward-window 3");
+    let shared = engine.start("--rotate-every 1 --forward-window 5");
     let mut php = shared.php();
     let id = php.request(None, &json!([{ "op": "set", "key": "cart", "value": "book" }])).id();
     let mut browser = shared.browser(&id);
@@ -33,7 +33,7 @@ fn a_rotation_leaves_php_a_session_and_loses_nothing_that_it_writes(engine: Engi
     assert_eq!(late.token(), new, "the answer sends the new id");
     php.request(Some(&id), &json!([{ "op": "set", "key": "later", "value": "php" }]));
     // The end of the window is what this is about; PHP's late requests may have made it two.
-    std::thread::sleep(Duration::from_millis(8_500));
+    std::thread::sleep(Duration::from_millis(12_500));
     let id_now = {
         let seen = browser.visit("/get")["v"].clone();
         assert_eq!(seen["later"], "php");
