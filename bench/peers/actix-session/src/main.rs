@@ -1,0 +1,102 @@
+//! The routes on actix-session, set up as its own example does, for a day and without `Secure`; and on
+//! actix-web alone.
+
+use actix_session::config::PersistentSession;
+use actix_session::storage::RedisSessionStore;
+use actix_session::{Session, SessionMiddleware};
+use actix_web::cookie::{Key, time::Duration};
+use actix_web::http::StatusCode;
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use clap::Parser as _;
+use steadfast_bench_routes::{
+    NONE, Profile, Reply, Result, Route, Serve, USAGE, View, Visit, answer, fill, usage,
+};
+
+#[derive(clap::Parser)]
+struct Cli {
+    #[command(flatten)]
+    serve: Serve,
+}
+
+#[actix_web::main]
+async fn main() -> Result<()> {
+    let Cli { serve: options } = Cli::parse();
+    match (options.kind.as_str(), options.engine()) {
+        ("none", "none") => {
+            let server = HttpServer::new(|| App::new().configure(outside).configure(none));
+            Ok(server.workers(options.workers).bind(options.listen)?.run().await?)
+        }
+        ("default", "redis") => {
+            let store = RedisSessionStore::new(options.store.as_str()).await?;
+            let key = Key::generate();
+            let server = HttpServer::new(move || {
+                let sessions = SessionMiddleware::builder(store.clone(), key.clone())
+                    .cookie_secure(false)
+                    .session_lifecycle(PersistentSession::default().session_ttl(Duration::days(1)))
+                    .build();
+                App::new()
+                    .configure(outside)
+                    .service(web::scope("").wrap(sessions).configure(none).configure(routes))
+            });
+            Ok(server.workers(options.workers).bind(options.listen)?.run().await?)
+        }
+        _ => Err(options.unknown()),
+    }
+}
+
+/// Makes what is not measured.
+fn outside(config: &mut web::ServiceConfig) {
+    config.route(USAGE, web::get().to(async || usage()));
+}
+
+fn none(config: &mut web::ServiceConfig) {
+    config.route("/none", web::get().to(async || json(StatusCode::OK, NONE)));
+}
+
+fn routes(config: &mut web::ServiceConfig) {
+    for route in Route::ALL {
+        let handler = async move |request: HttpRequest, session: Session| {
+            let query = Some(request.query_string());
+            let Reply { status, body } = answer(route, query, &mut Mine(session)).await;
+            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            json(status, body)
+        };
+        config.route(route.path(), web::get().to(handler));
+    }
+}
+
+fn json(status: StatusCode, body: impl actix_web::body::MessageBody + 'static) -> HttpResponse {
+    HttpResponse::build(status).content_type("application/json").body(body)
+}
+
+struct Mine(Session);
+
+impl View for Mine {
+    type Error = actix_web::Error;
+
+    async fn number(&mut self, key: &str) -> Result<Option<u64>, Self::Error> {
+        Ok(self.0.get(key)?)
+    }
+}
+
+impl Visit for Mine {
+    async fn set(&mut self, key: &str, number: u64) -> Result<(), Self::Error> {
+        Ok(self.0.insert(key, number)?)
+    }
+
+    async fn sign_in(&mut self, profile: Profile) -> Result<(), Self::Error> {
+        self.0.renew();
+        fill!(profile, |key, value| self.0.insert(key, value)?);
+        Ok(())
+    }
+
+    async fn sign_out(&mut self) -> Result<(), Self::Error> {
+        self.0.purge();
+        Ok(())
+    }
+
+    async fn rotate(&mut self) -> Result<(), Self::Error> {
+        self.0.renew();
+        Ok(())
+    }
+}
