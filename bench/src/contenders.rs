@@ -1,5 +1,6 @@
 //! Who is measured: programs, the sessions in them, and the engines that they have.
 
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -168,6 +169,17 @@ pub(crate) const VERSIONS: [(Program, &[&str]); 6] = [
     (Program::Peer("salvo"), &["salvo", "saysion", "redis"]),
     (Program::Peer("poem"), &["poem", "redis"]),
 ];
+
+/// Writes how each is set up.
+pub(crate) fn table() -> String {
+    let mut text = String::from("| | engines | set up |\n| --- | --- | --- |\n");
+    for contender in [&MERGE, &EXCLUSIVE, &CEILING, &LEASED].into_iter().chain(&PEERS) {
+        let Contender { name, engines, set_up, .. } = contender;
+        let engines: Vec<_> = engines.iter().map(Engine::to_string).collect();
+        let _ = writeln!(text, "| {name} | {} | {set_up} |", engines.join(", "));
+    }
+    text
+}
 
 impl Contender {
     pub(crate) fn is_ours(&self) -> bool {

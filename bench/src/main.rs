@@ -1,12 +1,10 @@
 //! What sessions cost. `cargo run --release -- COMMAND` in `bench/`; what was found is in `docs/benchmarks.md`.
 #![expect(clippy::print_stdout, reason = "a command-line tool talks on stdout")]
 
-mod app;
 mod behaviour;
 mod browser;
 mod commands;
 mod contenders;
-mod counts;
 mod engine;
 mod hand_over;
 mod http;
@@ -50,16 +48,11 @@ enum Command {
     Memory(run::Options),
     /// Requests among few and many sessions, and while many that have expired are purged.
     Scale(run::Options),
-    /// Instructions and allocations per request, counted by valgrind.
-    Counts(counts::Options),
     /// How long a session's lease takes from one node to another.
     HandOver(hand_over::Options),
     /// A server that is measured.
     #[command(hide = true)]
     Serve(steadfast_bench_routes::Serve),
-    /// The requests that `counts` counts.
-    #[command(hide = true)]
-    Requests(counts::RequestsOptions),
 }
 
 fn main() -> ExitCode {
@@ -70,10 +63,8 @@ fn main() -> ExitCode {
         Command::Behaviour(options) => run::behaviour(&options),
         Command::Memory(options) => run::memory(&options),
         Command::Scale(options) => run::scale(&options),
-        Command::Counts(options) => counts::run(&options),
         Command::HandOver(options) => hand_over::run(&options),
         Command::Serve(options) => serve::run(&options),
-        Command::Requests(options) => counts::requests(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,7 +8,7 @@ use clap::Args;
 use crate::engine::Engine;
 use crate::lineup::Web;
 use crate::report::Report;
-use crate::{Result, behaviour, block_on, commands, lineup, machine, memory, scale, speed};
+use crate::{Result, behaviour, block_on, commands, contenders, lineup, machine, memory, scale, speed};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -43,6 +43,12 @@ impl Options {
         Report::new(self.report.as_deref())
     }
 
+    /// Writes where it is measured, and what.
+    fn describe(&self) -> Result<()> {
+        self.report().write("machine", &machine::tables()?)?;
+        self.report().write("contenders", &contenders::table())
+    }
+
     async fn start(&self, with_ceilings: bool) -> Result<Vec<Web>> {
         lineup::build();
         lineup::start(&self.engines, with_ceilings).await
@@ -64,7 +70,7 @@ impl Options {
 /// Each step writes its own sections, so that what is done stays, whatever fails after it.
 pub(crate) fn all(options: &Options) -> Result<()> {
     block_on(async {
-        options.report().write("machine", &machine::tables()?)?;
+        options.describe()?;
         let mut webs = options.start(true).await?;
         options.speed(&mut webs).await?;
         commands::run(&mut webs, &options.report()).await?;
@@ -77,7 +83,7 @@ pub(crate) fn all(options: &Options) -> Result<()> {
 
 pub(crate) fn speed(options: &Options) -> Result<()> {
     block_on(async {
-        options.report().write("machine", &machine::tables()?)?;
+        options.describe()?;
         let mut webs = options.start(true).await?;
         options.speed(&mut webs).await
     })

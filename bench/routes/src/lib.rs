@@ -4,6 +4,8 @@
 //! need. What is a framework's own, to take a session from a request and to send the answer, is in the server
 //! of each peer; for axum, which several have in common, it is here.
 
+#[cfg(feature = "actix")]
+pub mod actix;
 #[cfg(feature = "axum")]
 pub mod axum;
 mod process;

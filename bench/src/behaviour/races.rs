@@ -11,6 +11,9 @@ use super::{is_user, signed_in};
 use crate::browser::{Answer, Browser};
 use crate::lineup::Web;
 
+/// Servers that are tried at once: most of the time is spent in naps.
+const AT_ONCE: usize = 8;
+
 /// How often each race is run.
 const ROUNDS: usize = 3;
 
@@ -33,26 +36,35 @@ pub(super) async fn table(webs: &[&Web]) -> String {
          panic after a write: answer, written | next request |\n\
          | --- | --- | ---: | ---: | --- | --- | --- | --- | --- | --- |\n"
     );
-    for web in webs {
-        let name = web.contender.name;
-        let engine = web.engine.map_or_else(String::new, |engine| engine.to_string());
-        let Some(address) = web.address() else {
-            let _ = writeln!(text, "| {engine} | {name} | stopped: {} |", web.failure().unwrap_or_default());
-            continue;
-        };
-        println!("races: {name} on {engine}");
-        let mut columns: [Seen; 8] = Default::default();
-        for _ in 0..ROUNDS {
-            for (column, seen) in columns.iter_mut().zip(round(address).await) {
-                if !column.contains(&seen) {
-                    column.push(seen);
-                }
-            }
+    for some in webs.chunks(AT_ONCE) {
+        println!("races: {} servers", some.len());
+        let mut running = JoinSet::new();
+        for (at, web) in some.iter().enumerate() {
+            let address = web.address();
+            running.spawn(async move { (at, rounds(address).await) });
         }
-        let cells = columns.map(|seen| seen.join(" / "));
-        let _ = writeln!(text, "| {engine} | {name} | {} |", cells.join(" | "));
+        let mut rows = running.join_all().await;
+        rows.sort_by_key(|(at, _)| *at);
+        for (web, (_, cells)) in some.iter().zip(rows) {
+            let engine = web.engine.map_or_else(String::new, |engine| engine.to_string());
+            let cells = cells.unwrap_or_else(|| format!("stopped: {}", web.failure().unwrap_or_default()));
+            let _ = writeln!(text, "| {engine} | {} | {cells} |", web.contender.name);
+        }
     }
     text
+}
+
+/// Runs all races some times, and returns the cells of the row, if there is a server.
+async fn rounds(address: Option<SocketAddr>) -> Option<String> {
+    let mut columns: [Seen; 8] = Default::default();
+    for _ in 0..ROUNDS {
+        for (column, seen) in columns.iter_mut().zip(round(address?).await) {
+            if !column.contains(&seen) {
+                column.push(seen);
+            }
+        }
+    }
+    Some(columns.map(|seen| seen.join(" / ")).join(" | "))
 }
 
 async fn round(address: SocketAddr) -> [String; 8] {

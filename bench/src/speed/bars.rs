@@ -14,6 +14,20 @@ pub(super) const CEILING: f64 = 1.1;
 /// The least that an untouched request is to get done, as a share of the framework alone.
 const UNTOUCHED: f64 = 0.97;
 
+/// Returns how much processor time a request may take beside axum alone, in microseconds.
+pub(super) fn budget(engine: Engine, path: &str, mode: &str) -> f64 {
+    let [read, merge, exclusive] = match engine {
+        Engine::Memory => [1.5, 3.0, 4.0],
+        Engine::Files => [12.0, 40.0, 40.0],
+        _ => [40.0, 70.0, 70.0],
+    };
+    match (path, mode) {
+        ("/incr", "merge") => merge,
+        ("/incr", _) => exclusive,
+        _ => read,
+    }
+}
+
 /// A figure with what it is about.
 struct Nearest {
     about: String,

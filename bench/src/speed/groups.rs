@@ -15,6 +15,8 @@ pub(crate) struct Group {
 pub(crate) enum Purpose {
     /// A framework alone, and a request that does not touch its session.
     Untouched,
+    /// A framework alone, and requests that have a budget beside it.
+    Budget,
     /// A ceiling, and what is beside it.
     Ceiling,
     /// A peer, merge, and exclusive where that does the same.
@@ -36,6 +38,13 @@ pub(super) fn of(webs: &[Web], engines: &[Engine]) -> Vec<Group> {
             if let Some(alone) = alone.filter(|_| !is_ceiling) {
                 groups.push(Group::new(Purpose::Untouched, [(alone, "/none"), (at, "/none")]));
             }
+        }
+        if let Some(alone) = webs.iter().position(|web| web.contender == MERGE.alone())
+            && Engine::EMBEDDED.contains(engine)
+        {
+            let bare = (alone, "/none");
+            groups.push(Group::new(Purpose::Budget, [bare, (merge, "/view"), (merge, "/incr")]));
+            groups.push(Group::new(Purpose::Budget, [bare, (exclusive, "/get"), (exclusive, "/incr")]));
         }
         if let (Some(ceiling), Some(leased)) = (find(&CEILING), find(&LEASED)) {
             let read = [(ceiling, "/get"), (merge, "/view"), (merge, "/get"), (exclusive, "/get")];

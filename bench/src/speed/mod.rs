@@ -70,6 +70,7 @@ pub(crate) async fn run(
     report.write("peers", &tables::peers(&speed))?;
     report.write("ceilings", &tables::ceilings(&speed))?;
     report.write("untouched", &tables::untouched(&speed))?;
+    report.write("budgets", &tables::budgets(&speed))?;
     report.picture("benchmarks.svg", &chart::draw(&speed))
 }
 
@@ -84,6 +85,14 @@ impl Speed<'_> {
             .iter()
             .filter_map(|taken| Some(value(taken[over].as_ref()?) / value(taken[under].as_ref()?)));
         some_estimate(&ratios.collect::<Vec<_>>())
+    }
+
+    /// Returns by how many microseconds of processor time a member of a group takes more than the first.
+    fn extra(&self, group: usize, member: usize) -> Option<Estimate> {
+        let extra = self.measured[group]
+            .iter()
+            .filter_map(|taken| Some(taken[member].as_ref()?.cpu - taken[0].as_ref()?.cpu));
+        some_estimate(&extra.collect::<Vec<_>>())
     }
 
     /// Returns an estimate over all measurements of a request.

@@ -130,6 +130,29 @@ pub(super) fn untouched(speed: &Speed<'_>) -> String {
     text
 }
 
+/// What sessions within the process take beside axum alone, and what they may take.
+pub(super) fn budgets(speed: &Speed<'_>) -> String {
+    let mut text = String::from(
+        "| engine | request | extra processor µs | 95 % | bar | |\n| --- | --- | ---: | :---: | ---: | --- |\n",
+    );
+    let groups = speed.groups.iter().enumerate().filter(|(_, group)| group.purpose == Purpose::Budget);
+    for (at, group) in groups {
+        for (member, (web, path)) in group.members.iter().enumerate().skip(1) {
+            let web = &speed.webs[*web];
+            let (Some(extra), Some(engine)) = (speed.extra(at, member), web.engine) else { continue };
+            let Estimate { median, low, high } = extra;
+            let bar = super::bars::budget(engine, path, mode(web));
+            let _ = writeln!(
+                text,
+                "| {engine} | `{path}`, {} | {median:+.1} | {low:+.1} … {high:+.1} | {bar} | {} |",
+                mode(web),
+                extra.verdict(bar),
+            );
+        }
+    }
+    text
+}
+
 /// Writes the cells of a ratio and its interval.
 pub(super) fn cells(ratio: Option<Estimate>) -> String {
     ratio.map_or_else(

@@ -5,12 +5,10 @@ use actix_session::config::PersistentSession;
 use actix_session::storage::RedisSessionStore;
 use actix_session::{Session, SessionMiddleware};
 use actix_web::cookie::{Key, time::Duration};
-use actix_web::http::StatusCode;
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{App, HttpServer, web};
 use clap::Parser as _;
-use steadfast_bench_routes::{
-    NONE, Profile, Reply, Result, Route, Serve, USAGE, View, Visit, answer, fill, usage,
-};
+use steadfast_bench_routes::actix::{none, outside};
+use steadfast_bench_routes::{Profile, Result, Serve, View, Visit, actix_routes, fill};
 
 #[derive(clap::Parser)]
 struct Cli {
@@ -36,7 +34,7 @@ async fn main() -> Result<()> {
                     .build();
                 App::new()
                     .configure(outside)
-                    .service(web::scope("").wrap(sessions).configure(none).configure(routes))
+                    .service(web::scope("").wrap(sessions).configure(routes))
             });
             Ok(server.workers(options.workers).bind(options.listen)?.run().await?)
         }
@@ -44,29 +42,9 @@ async fn main() -> Result<()> {
     }
 }
 
-/// Makes what is not measured.
-fn outside(config: &mut web::ServiceConfig) {
-    config.route(USAGE, web::get().to(async || usage()));
-}
-
-fn none(config: &mut web::ServiceConfig) {
-    config.route("/none", web::get().to(async || json(StatusCode::OK, NONE)));
-}
-
 fn routes(config: &mut web::ServiceConfig) {
-    for route in Route::ALL {
-        let handler = async move |request: HttpRequest, session: Session| {
-            let query = Some(request.query_string());
-            let Reply { status, body } = answer(route, query, &mut Mine(session)).await;
-            let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-            json(status, body)
-        };
-        config.route(route.path(), web::get().to(handler));
-    }
-}
-
-fn json(status: StatusCode, body: impl actix_web::body::MessageBody + 'static) -> HttpResponse {
-    HttpResponse::build(status).content_type("application/json").body(body)
+    none(config);
+    actix_routes!(config, Session, Mine);
 }
 
 struct Mine(Session);
