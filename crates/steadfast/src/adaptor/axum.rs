@@ -6,45 +6,15 @@
 
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
-use http::header::RETRY_AFTER;
 use http::request::Parts;
-use http::{HeaderValue, StatusCode};
 
-use super::{attached, open};
-use crate::error::{Error, ErrorKind, Result};
+use super::answer::Refusal;
+use super::request::open;
+use crate::error::{Error, Result};
 use crate::lifecycle::Access;
 use crate::session::{Session, SessionView};
 
-/// The session, with the guarantee that no other handler of it runs meanwhile.
-///
-/// # Examples
-///
-/// ```
-/// use steadfast::axum::Exclusive;
-///
-/// async fn count(Exclusive(session): Exclusive) -> steadfast::Result<String> {
-///     let n = session.get::<u32>("n")?.unwrap_or(0) + 1; // nobody writes between this read …
-///     session.set("n", n)?; // … and this write
-///     Ok(n.to_string())
-/// }
-/// ```
-#[derive(Debug, Clone)]
-pub struct Exclusive(pub Session);
-
-/// The session, shared with other handlers that run meanwhile; what each did is joined at its commit.
-///
-/// # Examples
-///
-/// ```
-/// use steadfast::axum::Merge;
-///
-/// async fn count(Merge(session): Merge) -> steadfast::Result<()> {
-///     session.increment("n", 1)?; // joined with the increments of all others
-///     Ok(())
-/// }
-/// ```
-#[derive(Debug, Clone)]
-pub struct Merge(pub Session);
+pub use super::mode::{Exclusive, Merge};
 
 impl<S: Sync> FromRequestParts<S> for Session {
     type Rejection = Error;
@@ -79,29 +49,15 @@ impl<S: Sync> FromRequestParts<S> for Merge {
 }
 
 async fn session_by(access: Access, parts: &Parts) -> Result<Session> {
-    let exchange = attached(parts)?;
-    open(&exchange, access, parts).await?;
-    Ok(Session::new(exchange))
+    open(parts, Some(access)).await.map(Session::new)
 }
 
 /// Answers with the error's status and a sentence for the visitor; what failed is for the log.
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let status =
-            StatusCode::from_u16(self.kind().http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let sentence = match self.kind() {
-            ErrorKind::Stale | ErrorKind::Superseded | ErrorKind::Missing => {
-                "Your session changed meanwhile. Please reload the page."
-            }
-            _ if status == StatusCode::SERVICE_UNAVAILABLE => {
-                "Sessions are not available at the moment. Please try again."
-            }
-            _ => "Something went wrong on our side.",
-        };
-        let mut response = (status, sentence).into_response();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-        }
+        let refusal = Refusal::of(self.kind());
+        let mut response = refusal.sentence.into_response();
+        refusal.tell(&mut response);
         response
     }
 }
