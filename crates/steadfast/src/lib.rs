@@ -118,6 +118,7 @@
 //! |---|:-:|---|
 //! | `axum` | yes | the extractors; includes `tower` |
 //! | `tower` | | [`SessionLayer`], for anything tower |
+//! | `actix` | | [`SessionLayer`] and the extractors, for actix-web |
 //! | `files` | yes | `store::files`, on Unix |
 //! | `sqlite` | | `store::sqlite`, with the engine |
 //! | `redis` | | `store::redis`, for Redis and Valkey; with `tls` also `rediss://` |
@@ -153,12 +154,12 @@
 
 // The way of a request through the crate has its end in the adaptors.
 #![cfg_attr(
-    not(feature = "tower"),
+    not(any(feature = "actix", feature = "tower")),
     expect(dead_code, unused_imports, reason = "without an adaptor nobody reads a request")
 )]
 
 // In the order of the data's way: from the request to the store, and back.
-#[cfg(feature = "tower")]
+#[cfg(any(feature = "actix", feature = "tower"))]
 mod adaptor;
 mod carrier;
 mod client;
@@ -212,10 +213,14 @@ pub mod fuzzing;
 #[cfg(any(feature = "testing", feature = "conformance"))]
 pub mod testing;
 
+#[cfg(feature = "actix")]
+pub use adaptor::actix;
 #[cfg(feature = "axum")]
 pub use adaptor::axum;
+#[cfg(any(feature = "actix", feature = "tower"))]
+pub use adaptor::{CommitError, SessionLayer};
 #[cfg(feature = "tower")]
-pub use adaptor::{CommitError, PeerAddr, SessionLayer, SessionService, session, session_view};
+pub use adaptor::{PeerAddr, SessionService, session, session_view};
 pub use client::{Cidr, ProxyHeader};
 #[cfg(feature = "php")]
 pub use codec::PhpObject;

@@ -128,7 +128,7 @@ impl Sessions {
         }
     }
 
-    #[cfg(any(feature = "tower", feature = "testing"))]
+    #[cfg(any(feature = "actix", feature = "testing", feature = "tower"))]
     pub(crate) fn core(&self) -> &Arc<Core> {
         &self.core
     }

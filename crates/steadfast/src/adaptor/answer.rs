@@ -1,10 +1,8 @@
 //! What a response tells about its session: cookies, caching, and why there is none.
 
 use std::borrow::Cow;
-use std::sync::Arc;
 
-use super::CommitError;
-use crate::error::{Error, ErrorKind};
+use crate::error::ErrorKind;
 
 /// How long a client is to wait before it tries again, in seconds.
 const RETRY_AFTER: &str = "1";
@@ -65,12 +63,10 @@ pub(super) fn committed(head: &mut impl ResponseHead, cookies: impl Iterator<Ite
     keep_private(head);
 }
 
-/// Makes the head of the empty response that replaces the handler's, whose session could not be committed. What
-/// is returned belongs to its extensions.
-pub(super) fn not_committed(head: &mut impl ResponseHead, error: Error) -> CommitError {
-    Refusal::of(error.kind()).tell(head);
+/// Makes the head of the empty response that replaces the handler's, whose session could not be committed.
+pub(super) fn not_committed(head: &mut impl ResponseHead, kind: ErrorKind) {
+    Refusal::of(kind).tell(head);
     keep_private(head);
-    CommitError(Arc::new(error))
 }
 
 /// Keeps a response that belongs to one visitor out of caches.

@@ -85,6 +85,15 @@ impl Commit {
         }
         polled
     }
+
+    /// As [`poll`](Self::poll), where the framework's runtimes do not last: what the commit begins, it begins in the
+    /// one in which the sessions were made.
+    #[cfg(feature = "actix")]
+    pub(super) fn poll_at_home(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let exchange = Arc::clone(&self.exchange);
+        let _home = exchange.core().off_path.home().enter();
+        self.poll(cx)
+    }
 }
 
 impl Drop for Commit {

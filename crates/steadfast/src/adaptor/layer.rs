@@ -1,12 +1,14 @@
 //! What an application puts around its routes.
 
+use std::error::Error as StdError;
+use std::fmt;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::lifecycle::Core;
 use crate::sessions::Sessions;
 
-/// Puts sessions around routes: a tower `Layer`, to be given to `layer`.
+/// Puts sessions around routes: a tower `Layer`, and a `Transform` that actix-web's `wrap` takes.
 ///
 /// A request whose handler takes no session costs no store call and gets no cookie. What a handler did is
 /// committed before the head of its response leaves, whatever the status, also if the client hangs up
@@ -62,3 +64,15 @@ impl Sessions {
 /// Why a commit failed: among the extensions of the response that replaced the handler's.
 #[derive(Clone, Debug)]
 pub struct CommitError(pub Arc<Error>);
+
+impl fmt::Display for CommitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("cannot commit the session")
+    }
+}
+
+impl StdError for CommitError {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        Some(&*self.0)
+    }
+}

@@ -10,6 +10,8 @@ mod layer;
 mod mode;
 mod request;
 
+#[cfg(feature = "actix")]
+pub mod actix;
 #[cfg(feature = "axum")]
 pub mod axum;
 #[cfg(feature = "tower")]

@@ -15,10 +15,10 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::SessionLayer;
 use super::answer::{Field, ResponseHead, committed, not_committed};
 use super::around::{AtWork, Attached, Commit, Next};
 use super::request::{RequestHead, open};
+use super::{CommitError, SessionLayer};
 use crate::client::Headers;
 use crate::error::Result;
 use crate::lifecycle::{Access, Core, Exchange};
@@ -157,8 +157,8 @@ where
 fn answer<B: Default>(exchange: &Exchange, mut response: Response<B>, result: Result<()>) -> Response<B> {
     if let Err(error) = result {
         let mut response = Response::new(B::default());
-        let why = not_committed(&mut response, error);
-        response.extensions_mut().insert(why);
+        not_committed(&mut response, error.kind());
+        response.extensions_mut().insert(CommitError(Arc::new(error)));
         return response;
     }
     committed(&mut response, exchange.cookies());

@@ -77,7 +77,7 @@ impl Core {
         observer: Observer,
         before: Option<Arc<Self>>,
     ) -> Arc<Self> {
-        let off_path = OffPath::default();
+        let off_path = OffPath::new();
         let desk = Desk::new({
             let (store, off_path) = (store.clone(), off_path.clone());
             move |key, token| release(&off_path, &store, key, token)

@@ -6,11 +6,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
 
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 
 /// Runs work that no response waits for, and can wait for all of it at shutdown.
-#[derive(Clone, Default)]
-pub(crate) struct OffPath(Arc<Running>);
+///
+/// It runs in the runtime in which the sessions were made. A server may have others, which end before it does:
+/// each of actix-web's threads has one of its own.
+#[derive(Clone)]
+pub(crate) struct OffPath {
+    home: Handle,
+    running: Arc<Running>,
+}
 
 #[derive(Default)]
 struct Running {
@@ -19,21 +26,30 @@ struct Running {
 }
 
 impl OffPath {
+    /// Called within the runtime in which everything is to run.
+    pub(crate) fn new() -> Self {
+        Self { home: Handle::current(), running: Arc::default() }
+    }
+
+    /// Returns the runtime in which everything runs.
+    #[cfg(feature = "actix")]
+    pub(crate) fn home(&self) -> &Handle {
+        &self.home
+    }
+
     /// Runs a future to its end, whether or not anybody waits for it.
     ///
     /// It is polled once here, because an embedded store is often done by then, which spares a task.
-    /// Without a runtime, what is not done then is not done at all.
     pub(crate) fn run(&self, work: impl Future<Output = ()> + Send + 'static) {
         let mut work: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(work);
-        if tokio::runtime::Handle::try_current().is_err() {
-            return;
-        }
+        // What it begins, a timer say, is to last as long as the task that goes on with it.
+        let _home = self.home.enter();
         let mut context = Context::from_waker(Waker::noop());
         if work.as_mut().poll(&mut context) == Poll::Ready(()) {
             return;
         }
-        let guard = Guard::new(&self.0);
-        tokio::spawn(async move {
+        let guard = Guard::new(&self.running);
+        self.home.spawn(async move {
             work.await;
             drop(guard);
         });
@@ -41,14 +57,14 @@ impl OffPath {
 
     /// Waits until nothing runs any more.
     pub(crate) async fn drained(&self) {
-        let mut idle = std::pin::pin!(self.0.idle.notified());
+        let mut idle = std::pin::pin!(self.running.idle.notified());
         loop {
             idle.as_mut().enable();
-            if self.0.count.load(Ordering::Acquire) == 0 {
+            if self.running.count.load(Ordering::Acquire) == 0 {
                 return;
             }
             idle.as_mut().await;
-            idle.set(self.0.idle.notified());
+            idle.set(self.running.idle.notified());
         }
     }
 }
