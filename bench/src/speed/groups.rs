@@ -1,6 +1,6 @@
 //! What is compared with what.
 
-use crate::contenders::{CEILING, Contender, EXCLUSIVE, LEASED, MERGE};
+use crate::contenders::{CEILING, Contender, EXCLUSIVE, LEASED, MERGE, ON_ACTIX};
 use crate::engine::Engine;
 use crate::lineup::Web;
 
@@ -19,6 +19,8 @@ pub(crate) enum Purpose {
     Budget,
     /// A ceiling, and what is beside it.
     Ceiling,
+    /// Steadfast on axum, and on another framework.
+    Framework,
     /// A peer, merge, and exclusive where that does the same.
     Peer,
 }
@@ -51,6 +53,13 @@ pub(super) fn of(webs: &[Web], engines: &[Engine]) -> Vec<Group> {
             groups.push(Group::new(Purpose::Ceiling, read));
             groups.push(Group::new(Purpose::Ceiling, [(ceiling, "/incr"), (merge, "/incr")]));
             groups.push(Group::new(Purpose::Ceiling, [(leased, "/incr"), (exclusive, "/incr")]));
+        }
+        let [actix_merge, actix_exclusive] = &ON_ACTIX;
+        if let (Some(actix_merge), Some(actix_exclusive)) = (find(actix_merge), find(actix_exclusive)) {
+            // As the tables of all requests show them, beside the same on axum.
+            groups.push(Group::new(Purpose::Framework, [(merge, "/get"), (actix_merge, "/get")]));
+            groups.push(Group::new(Purpose::Framework, [(merge, "/incr"), (actix_merge, "/incr")]));
+            groups.push(Group::new(Purpose::Framework, [(exclusive, "/incr"), (actix_exclusive, "/incr")]));
         }
         for peer in on_engine().filter(|at| !webs[*at].contender.is_ours()) {
             groups.push(Group::new(Purpose::Peer, [(peer, "/get"), (merge, "/get")]));
