@@ -250,11 +250,7 @@ fn status_of<B>(answered: &Answered<B>) -> StatusCode {
 }
 
 /// Makes the response that leaves after the commit.
-fn answer<B>(
-    exchange: &Exchange,
-    answered: Answered<B>,
-    result: Result<()>,
-) -> Answered<EitherBody<B>> {
+fn answer<B>(exchange: &Exchange, answered: Answered<B>, result: Result<()>) -> Answered<EitherBody<B>> {
     match (answered, result.map_err(|error| CommitError(Arc::new(error)))) {
         (Ok(mut response), Ok(())) => {
             committed(response.response_mut(), exchange.cookies());
