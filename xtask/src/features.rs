@@ -1,4 +1,5 @@
-//! Stage `features`: every feature of the library compiles alone, and stays lean.
+//! Stage `features`: every feature of the library compiles alone, those that bring code of their own together do
+//! in pairs, and all stay lean.
 
 use std::collections::BTreeSet;
 
@@ -7,6 +8,9 @@ use crate::stage::Counts;
 use crate::{Result, process};
 
 const MANIFEST: &str = "crates/steadfast/Cargo.toml";
+
+/// Features that bring code of their own where both are chosen: the drivers that are shared with PHP.
+const PAIRS: [&str; 5] = ["php,files", "php,memcached", "php,mysql", "php,postgres", "php,redis"];
 
 /// What a choice of features must not pull in: an application pays only for what it names.
 const LEAN: [(&str, &[&str]); 4] = [
@@ -25,7 +29,7 @@ const LEAN: [(&str, &[&str]); 4] = [
 pub(crate) fn run() -> Result<Counts> {
     let manifest = std::fs::read_to_string(MANIFEST)?;
     let mut counts = Counts::default();
-    for feature in std::iter::once("").chain(names(&manifest)) {
+    for feature in std::iter::once("").chain(names(&manifest)).chain(PAIRS) {
         let mut alone = cargo(["clippy", "--package", "steadfast", "--quiet", "--no-default-features"]);
         alone.args([&format!("--features={feature}"), "--", "-D", "warnings"]);
         counts.check(&shown(feature), process::run(&mut alone));

@@ -11,6 +11,7 @@
 
 mod browser;
 mod cargo;
+mod counts;
 mod features;
 mod fuzz;
 mod lint;
@@ -68,5 +69,5 @@ fn run() -> Result<ExitCode> {
 
 /// Returns the stages of `cargo xtask test`, the quickest to fail first.
 fn tests() -> Vec<Stage> {
-    vec![rust::STAGE, fuzz::STAGE, browser::STAGE]
+    vec![rust::STAGE, counts::STAGE, fuzz::STAGE, browser::STAGE]
 }

@@ -193,11 +193,20 @@ pub(crate) struct Observer {
     listener: Option<Listener>,
     driver: &'static str,
     node: Option<Arc<str>>,
+    /// What most requests tell of, and the name under which that is counted.
+    #[cfg(feature = "metrics")]
+    usual: Arc<[(EventKind, metrics::Key)]>,
 }
 
 impl Observer {
     pub(crate) fn new(listener: Option<Listener>, driver: &'static str, node: Option<&str>) -> Self {
-        Self { listener, driver, node: node.map(Arc::from) }
+        Self {
+            listener,
+            driver,
+            node: node.map(Arc::from),
+            #[cfg(feature = "metrics")]
+            usual: [EventKind::Loaded, EventKind::Committed].map(|kind| (kind, counter(kind, driver))).into(),
+        }
     }
 
     /// Tells of something that happened to a record.
@@ -230,15 +239,6 @@ impl Observer {
         self.emit(kind, None, None, count);
     }
 
-    /// Measures a call to a store across a network.
-    pub(crate) fn called(&self, op: &'static str, took: Duration, failed: bool) {
-        #[cfg(feature = "metrics")]
-        metrics::histogram!("steadfast_store_seconds", "op" => op, "driver" => self.driver, "failed" => if failed { "true" } else { "false" })
-            .record(took.as_secs_f64());
-        #[cfg(not(feature = "metrics"))]
-        let _ = (op, took, failed);
-    }
-
     /// Measures by how many microseconds the store's clock is ahead of the node's.
     pub(crate) fn skewed(&self, micros: i64) {
         #[cfg(feature = "metrics")]
@@ -256,7 +256,7 @@ impl Observer {
         #[cfg(feature = "tracing")]
         trace(&event);
         #[cfg(feature = "metrics")]
-        measure(&event);
+        self.measure(&event);
         if let Some(listener) = &self.listener {
             listener(&event);
         }
@@ -299,14 +299,36 @@ fn trace(event: &Event<'_>) {
 }
 
 #[cfg(feature = "metrics")]
-fn measure(event: &Event<'_>) {
-    let (name, driver) = (event.kind.as_str(), event.driver);
-    metrics::counter!("steadfast_events_total", "event" => name, "driver" => driver).increment(event.count);
-    if let Some(took) = event.took {
-        metrics::histogram!("steadfast_wait_seconds", "driver" => driver).record(took.as_secs_f64());
+impl Observer {
+    fn measure(&self, event: &Event<'_>) {
+        let driver = event.driver;
+        // Each request counts a usual one, and to make its name would cost more than to count it.
+        match self.usual.iter().find(|(kind, _)| *kind == event.kind) {
+            Some((_, name)) => count(name, event.count),
+            None => count(&counter(event.kind, driver), event.count),
+        }
+        if let Some(took) = event.took {
+            metrics::histogram!("steadfast_wait_seconds", "driver" => driver).record(took.as_secs_f64());
+        }
+        if let EventKind::Failed(kind) = event.kind {
+            metrics::counter!("steadfast_failures_total", "kind" => kind.as_str(), "driver" => driver)
+                .increment(1);
+        }
     }
-    if let EventKind::Failed(kind) = event.kind {
-        metrics::counter!("steadfast_failures_total", "kind" => kind.as_str(), "driver" => driver)
-            .increment(1);
-    }
+}
+
+/// Names the counter of an event.
+#[cfg(feature = "metrics")]
+fn counter(kind: EventKind, driver: &'static str) -> metrics::Key {
+    let labels = [("event", kind.as_str()), ("driver", driver)];
+    let labels = labels.map(|(name, value)| metrics::Label::from_static_parts(name, value));
+    metrics::Key::from_parts("steadfast_events_total", labels.to_vec())
+}
+
+/// Counts by whatever recorder there is by now.
+#[cfg(feature = "metrics")]
+fn count(counter: &metrics::Key, by: u64) {
+    static METADATA: metrics::Metadata<'_> =
+        metrics::Metadata::new(module_path!(), metrics::Level::INFO, Some(module_path!()));
+    metrics::with_recorder(|recorder| recorder.register_counter(counter, &METADATA)).increment(by);
 }

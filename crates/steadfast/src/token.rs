@@ -87,7 +87,7 @@ impl Token {
     /// Makes the token of a layout that is shared with PHP: its id names the record and proves ownership at once.
     #[cfg(feature = "php")]
     pub(crate) fn shared(name: crate::store::SharedName) -> Self {
-        Self { key: Key::Shared(name), secret: Secret::SHARED }
+        Self { key: Key::Shared(Box::new(name)), secret: Secret::SHARED }
     }
 
     /// Makes the token under which a session goes on that had this id in a layout shared with PHP.
@@ -132,7 +132,8 @@ pub(crate) enum Key {
     Own([u8; HALF]),
     /// The id that PHP knows the session by, until it changes.
     #[cfg(feature = "php")]
-    Shared(crate::store::SharedName),
+    // Boxed, because a key of ours is much shorter.
+    Shared(Box<crate::store::SharedName>),
 }
 
 impl Key {
@@ -243,7 +244,12 @@ pub(crate) struct SecretDigest(pub(crate) [u8; HALF]);
 impl SecretDigest {
     /// Compares in constant time.
     pub(crate) fn matches(&self, other: &Self) -> bool {
-        self.0.ct_eq(&other.0).into()
+        // In two words: byte by byte takes ten times as long, and tells nobody less.
+        let words = |bytes: &[u8; HALF]| {
+            [0, 8].map(|at| bytes[at..].first_chunk().map_or(0, |w| u64::from_ne_bytes(*w)))
+        };
+        let ([a, b], [c, d]) = (words(&self.0), words(&other.0));
+        (a.ct_eq(&c) & b.ct_eq(&d)).into()
     }
 }
 

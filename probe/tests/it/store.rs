@@ -110,6 +110,12 @@ impl Store {
         if self.engine == Engine::Memcached { Duration::from_millis(1_050) } else { Duration::ZERO }
     }
 
+    /// Returns how far its clock, as a node knows it, may be behind the machine's.
+    pub(crate) fn clock_lag(self) -> Duration {
+        // It tells the second that it looked at its own clock in, which it does once a second.
+        if self == Self::Memcached { Duration::from_secs(2) } else { Duration::ZERO }
+    }
+
     /// Waits until its clock tells a moment that is later for sure.
     pub(crate) fn await_next_moment(self) {
         std::thread::sleep(self.resolution());

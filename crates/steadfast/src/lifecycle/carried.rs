@@ -22,7 +22,7 @@ impl Exchange {
         carrier: &Carrier,
         access: Access,
         client: &Client,
-    ) -> Result<Option<Box<Entered>>> {
+    ) -> Result<Option<Entered>> {
         if access == Access::Exclusive {
             return Err(Error::new(
                 ErrorKind::Unsupported,

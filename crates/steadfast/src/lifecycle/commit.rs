@@ -337,7 +337,7 @@ impl Exchange {
     }
 
     /// Settles what the record before the present one had left behind.
-    fn settle_before(&self, before: Option<Base>, now: Timestamp) {
+    fn settle_before(&self, before: Option<Box<Base>>, now: Timestamp) {
         match before.map(|base| base.header.standing) {
             None | Some(Standing::Live) => {}
             // Somebody came with its secret: this request.
@@ -410,11 +410,11 @@ impl Work {
     }
 
     /// Goes on from the record that was stored under a new key; returns the one before it.
-    fn go_on_from(&mut self, new: Fresh, core: &Core) -> Option<Base> {
+    fn go_on_from(&mut self, new: Fresh, core: &Core) -> Option<Box<Base>> {
         let Fresh { token, key, written: Written { record, header } } = new;
         let found = Found { record, now: self.store_time(core) };
         let opened =
             Opened::Live { admission: Admission::Current { first: false }, rotation: Rotation::Barred };
-        self.base.replace(Base { token: Some(token), key, found, header, opened })
+        self.base.replace(Box::new(Base { token: Some(token), key, found, header, opened }))
     }
 }

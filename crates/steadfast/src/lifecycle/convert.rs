@@ -26,7 +26,7 @@ pub(super) fn convert(
     place: &Place,
     client: &Client,
 ) -> Result<Record> {
-    let Base { header, found, .. } = &entered.base;
+    let Base { header, found, .. } = &*entered.base;
     let now = new.now();
     let unused = found.now.saturating_since(old.last_active(header, found.record.expires_at));
     let used = new.tick(now - unused);

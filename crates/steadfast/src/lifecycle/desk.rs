@@ -64,8 +64,8 @@ pub(crate) struct Held {
 /// What a waiter is handed with its turn.
 #[derive(Default)]
 pub(crate) struct Handed {
-    /// The record as the one before committed it, and when that commit began.
-    found: Option<(Found, Instant)>,
+    /// The record as the one before committed it, and when that commit began. Boxed, because it rarely comes.
+    found: Option<Box<(Found, Instant)>>,
     /// Other nodes should get a chance first.
     pub(crate) after_others: bool,
 }
@@ -73,7 +73,7 @@ pub(crate) struct Handed {
 impl Handed {
     /// Returns the record as the one before committed it. Without it, the record is to be read again.
     pub(crate) fn into_found(self) -> Option<Found> {
-        self.found.map(|(found, _)| found)
+        self.found.map(|handed| handed.0)
     }
 }
 
@@ -221,7 +221,8 @@ impl Turn {
             held.renewed = Instant::now();
         }
         self.done = true;
-        self.desk.pass_on(&self.key, Handed { found: Some((found, commit_began)), after_others: false });
+        self.desk
+            .pass_on(&self.key, Handed { found: Some(Box::new((found, commit_began))), after_others: false });
     }
 
     /// Passes the turn on after the store's lease ended with the last store call.
@@ -275,7 +276,7 @@ impl Desk {
             };
             drop(shard);
             let Waiter { arrived, sender: waiter } = waiter;
-            handed.found = handed.found.filter(|(_, commit_began)| arrived < *commit_began);
+            handed.found = handed.found.filter(|handed| arrived < handed.1);
             let turn = Turn { desk: Arc::clone(self), key: *key, handed, keeps_lease: false, done: false };
             match waiter.send(turn) {
                 Ok(()) => return,

@@ -116,7 +116,8 @@ pub(crate) enum Opening<C> {
 pub(crate) struct Work {
     pub(crate) access: Access,
     pub(super) client: Client,
-    pub(crate) base: Option<Base>,
+    // Boxed: it is made in one place, and handed on from there.
+    pub(crate) base: Option<Box<Base>>,
     pub(crate) state: State,
     pub(super) turn: Option<Turn>,
     /// By how much the store's clock is ahead of the node's, in microseconds.

@@ -294,7 +294,7 @@ impl Exchange {
         access: Access,
         mut before: Client,
         client: &mut Client,
-    ) -> Result<Option<Box<Entered>>> {
+    ) -> Result<Option<Entered>> {
         let token = match std::mem::take(&mut before.tokens) {
             Tokens::None => return Ok(None),
             Tokens::One(token) => token,
@@ -318,7 +318,7 @@ impl Exchange {
         mut token: Token,
         before: &Client,
         client: &mut Client,
-    ) -> Result<Option<Box<Entered>>> {
+    ) -> Result<Option<Entered>> {
         for _ in 0..=super::MAX_HOPS {
             let (key, after) = (token.key.store_key(), import.token_after(&self.core, &token, client.ip));
             let has_new_key = after.key.store_key() != key;
@@ -344,7 +344,7 @@ impl Exchange {
         Ok(None)
     }
 
-    async fn go_in_by(&self, access: Access, token: Token, client: &Client) -> Result<Option<Box<Entered>>> {
+    async fn go_in_by(&self, access: Access, token: Token, client: &Client) -> Result<Option<Entered>> {
         self.go_in(access, token.key.store_key(), Some(token), client).await
     }
 

@@ -30,16 +30,16 @@ impl Exchange {
     pub(super) async fn follow(
         &self,
         access: Access,
-        mut entered: Option<Box<Entered>>,
+        mut entered: Option<Entered>,
         client: &Client,
-    ) -> Result<Option<Box<Entered>>> {
+    ) -> Result<Option<Entered>> {
         for _ in 0..MAX_HOPS {
             let Some(to) = entered.as_ref().and_then(|entered| entered.base.header.moved_to()) else {
                 return Ok(entered);
             };
             // The turn under the old id ends here: nobody waits for one id and holds another.
-            let Some(before) = entered.take().map(|before| *before) else { return Ok(None) };
-            let Entered { base: Base { token, key, .. }, values, turn, .. } = before;
+            let Some(Entered { base, values, turn, .. }) = entered.take() else { return Ok(None) };
+            let Base { token, key, .. } = *base;
             drop(turn);
             let token = token.and_then(|_| to.shared().copied()).map(Token::shared);
             entered = self.enter(access, to, token, client).await?;

@@ -22,7 +22,7 @@ const OTHERS_FIRST: Duration = Duration::from_millis(10);
 
 /// A record that a request was let into.
 pub(super) struct Entered {
-    pub(super) base: Base,
+    pub(super) base: Box<Base>,
     /// When the store was asked for it, by the node's clock.
     asked: Timestamp,
     pub(super) codec: Encoding,
@@ -85,8 +85,8 @@ impl Exchange {
         })
     }
 
-    fn work(&self, access: Access, client: Client, entered: Option<Box<Entered>>) -> Box<Work> {
-        let (base, skew, codec, values, turn, carried) = match entered.map(|entered| *entered) {
+    fn work(&self, access: Access, client: Client, entered: Option<Entered>) -> Box<Work> {
+        let (base, skew, codec, values, turn, carried) = match entered {
             Some(Entered { base, asked, codec, values, turn, carried }) => {
                 let skew = self.core.note_skew(base.found.now, asked);
                 (Some(base), skew, codec, values, turn, carried)
@@ -102,7 +102,7 @@ impl Exchange {
     }
 
     /// Finds the one session that a client's cookies open.
-    async fn find(&self, access: Access, client: &mut Client) -> Result<Option<Box<Entered>>> {
+    async fn find(&self, access: Access, client: &mut Client) -> Result<Option<Entered>> {
         if let Some(carrier) = &self.core.carrier {
             return self.unpack(carrier, access, client);
         }
@@ -119,7 +119,7 @@ impl Exchange {
         Ok(entered)
     }
 
-    async fn find_here(&self, access: Access, client: &mut Client) -> Result<Option<Box<Entered>>> {
+    async fn find_here(&self, access: Access, client: &mut Client) -> Result<Option<Entered>> {
         let token = match std::mem::take(&mut client.tokens) {
             Tokens::None => return Ok(None),
             Tokens::One(token) => token,
@@ -143,12 +143,12 @@ impl Exchange {
         key: StoreKey,
         token: Option<Token>,
         client: &Client,
-    ) -> Result<Option<Box<Entered>>> {
+    ) -> Result<Option<Entered>> {
         let entered = self.enter(access, key, token, client).await?;
         #[cfg(feature = "php")]
         if self.core.php.is_some() {
             let entered = Box::pin(self.follow(access, entered, client)).await?;
-            self.settle_origin_if_over(access, entered.as_deref());
+            self.settle_origin_if_over(access, entered.as_ref());
             return Ok(entered);
         }
         Ok(entered)
@@ -176,7 +176,7 @@ impl Exchange {
         key: StoreKey,
         token: Option<Token>,
         client: &Client,
-    ) -> Result<Option<Box<Entered>>> {
+    ) -> Result<Option<Entered>> {
         match access {
             Access::View | Access::Merge => self.look(key, token, client).await,
             // Boxed, so that those who wait for nobody do not carry room for the wait.
@@ -190,7 +190,7 @@ impl Exchange {
         key: StoreKey,
         token: Option<Token>,
         client: &Client,
-    ) -> Result<Option<Box<Entered>>> {
+    ) -> Result<Option<Entered>> {
         let asked = self.core.clock.now();
         let judged = match self.core.store.load(&key).await {
             Ok(Loaded::Missing) => return Ok(self.no_record(&key)),
@@ -206,7 +206,7 @@ impl Exchange {
         key: StoreKey,
         token: Option<Token>,
         client: &Client,
-    ) -> Result<Option<Box<Entered>>> {
+    ) -> Result<Option<Entered>> {
         let came = Instant::now();
         let turn = match self.core.desk.enter(&key) {
             Ok(turn) => turn,
@@ -233,7 +233,7 @@ impl Exchange {
         token: Option<Token>,
         client: &Client,
         came: Instant,
-    ) -> Result<Option<Box<Entered>>> {
+    ) -> Result<Option<Entered>> {
         if let Some(found) = turn.take_handed_record(&self.core, &key).await {
             self.core.observer.tell(EventKind::HandedOver, &key);
             // It was committed after this request came.
@@ -290,7 +290,7 @@ impl Exchange {
     }
 
     /// Keeps the turn for a request that was let in to write; lets go of it at once for all others.
-    fn seat(&self, turn: Turn, entered: Option<Box<Entered>>) -> Result<Option<Box<Entered>>> {
+    fn seat(&self, turn: Turn, entered: Option<Entered>) -> Result<Option<Entered>> {
         let Some(mut entered) = entered else { return Ok(None) };
         if entered.base.opened != Opened::Frozen {
             let header = &entered.base.header;
@@ -305,8 +305,8 @@ impl Exchange {
     async fn unless_damaged(
         &self,
         key: &StoreKey,
-        judged: Result<Option<Box<Entered>>>,
-    ) -> Result<Option<Box<Entered>>> {
+        judged: Result<Option<Entered>>,
+    ) -> Result<Option<Entered>> {
         match judged {
             Err(error) if error.kind() == ErrorKind::Corrupt => Box::pin(self.damaged(key)).await,
             judged => judged.map_err(|error| self.failed(error, key)),
@@ -321,7 +321,7 @@ impl Exchange {
         found: Found,
         asked: Timestamp,
         client: &Client,
-    ) -> Result<Option<Box<Entered>>> {
+    ) -> Result<Option<Entered>> {
         if found.record.payload.len() > self.core.policy.max_record_bytes {
             return Err(too_large());
         }
@@ -338,9 +338,9 @@ impl Exchange {
         let Some(opened) = opened else { return Ok(None) };
         self.core.observer.tell(EventKind::Loaded, &key);
         // Temp values that are over are stored no more, from the next write on.
-        values.retain(|mark| mark.lasts(|| self.core.tick(found.now)));
-        let base = Base { token, key, found, header, opened };
-        Ok(Some(Box::new(Entered { base, asked, codec, values, turn: None, carried: false })))
+        values.retain_marked(|mark| mark.lasts(|| self.core.tick(found.now)));
+        let base = Box::new(Base { token, key, found, header, opened });
+        Ok(Some(Entered { base, asked, codec, values, turn: None, carried: false }))
     }
 
     fn admit(
@@ -404,10 +404,10 @@ impl Exchange {
     /// Ages flash values, by a page that came after they were last set or aged, once.
     fn age_flash(&self, work: &mut Work) -> Result<()> {
         let Some(base) = &work.base else { return Ok(()) };
-        let now = work.now(&self.core);
         let page = work.access > Access::View && !work.client.background;
         let later = self.arrived.shifted(work.skew) > base.header.flash_at;
         if page && later && base.opened != Opened::Frozen {
+            let now = work.now(&self.core);
             work.state.run(Step::AgeFlash { flash_at: base.header.flash_at }, now)?;
         }
         // As CodeIgniter does: from the first page on it is known how old the id is.
@@ -447,7 +447,7 @@ impl Exchange {
         let looked = self.look(key, token, &client).await;
         self.with(|work| work.client = client);
         Ok(looked?.map(|entered| {
-            let Entered { base, codec, values, .. } = *entered;
+            let Entered { base, codec, values, .. } = entered;
             Again { base, codec, values }
         }))
     }
@@ -456,8 +456,8 @@ impl Exchange {
 #[cfg(feature = "php")]
 impl Entered {
     /// Takes the record apart, for what goes on from it.
-    pub(super) fn into_again(self: Box<Self>) -> (Again, Option<Turn>) {
-        let Self { base, codec, values, turn, .. } = *self;
+    pub(super) fn into_again(self) -> (Again, Option<Turn>) {
+        let Self { base, codec, values, turn, .. } = self;
         (Again { base, codec, values }, turn)
     }
 }
@@ -482,7 +482,7 @@ fn too_large() -> Error {
 
 /// A record that was read again.
 pub(super) struct Again {
-    pub(super) base: Base,
+    pub(super) base: Box<Base>,
     pub(super) codec: Encoding,
     pub(super) values: Values,
 }

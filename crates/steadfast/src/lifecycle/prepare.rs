@@ -95,7 +95,7 @@ impl Work {
 
     /// Makes the store operation, with the token of who may come afterwards, if it is a new one.
     fn op(&self, core: &Core, kind: StoreOp, now: Timestamp) -> Result<(Op, Option<Token>)> {
-        let base = self.base.as_ref();
+        let base = self.base.as_deref();
         let base_of = || base.expect("the plan changes only a record that was opened");
         Ok(match kind {
             StoreOp::None => (Op::Nothing, None),
@@ -362,7 +362,8 @@ pub(super) enum Afterwards {
 impl Work {
     /// Decides what a request that wrote nothing leaves to be done.
     pub(super) fn afterwards(&self, core: &Core, now: Timestamp) -> Afterwards {
-        let Some(Base { opened: Opened::Live { admission, .. }, header, found, token, .. }) = &self.base
+        let Some(Base { opened: Opened::Live { admission, .. }, header, found, token, .. }) =
+            self.base.as_deref()
         else {
             return Afterwards::Nothing;
         };

@@ -9,8 +9,8 @@ use crate::store::StoreKey;
 use crate::time::Timestamp;
 use crate::token::{SealedSecret, SecretDigest};
 
-/// Bytes of the header without its texts, all optional fields present.
-pub(super) const MAX_FIXED: usize = 72 + 41 + 24 + 16 + 17 + 16 + 8;
+/// Bytes of the fields that every header has.
+const FIXED: usize = 9 * 8;
 
 /// The header of a record.
 #[derive(Debug, Clone)]
@@ -135,11 +135,21 @@ impl Header {
         self.php.as_ref().is_some_and(|side| side.has_origin(now))
     }
 
-    /// Returns the bytes that the header's texts take.
-    pub(super) fn variable_len(&self) -> usize {
-        let user = self.user.as_ref().map_or(0, |user| user.len() + 2);
-        let device = self.device.as_ref().map_or(0, |device| device.user_agent.len() + 2);
-        user + device
+    /// Returns the bytes that [`encode`] will write.
+    pub(super) fn encoded_len(&self) -> usize {
+        let standing = match self.standing {
+            Standing::Live => 0,
+            Standing::Undelivered { .. } => 24,
+            Standing::Frozen { .. } => 16,
+        };
+        let predecessor = self.predecessor.as_ref().map_or(0, |_| 40);
+        let user = self.user.as_ref().map_or(0, |user| 2 + user.len());
+        let device = self.device.as_ref().map_or(0, |Device { ip, user_agent }| {
+            let ip = ip.map_or(0, |ip| if ip.is_ipv4() { 4 } else { 16 });
+            1 + ip + 2 + user_agent.len()
+        });
+        let bound = [self.bound_ip, self.bound_agent].iter().flatten().count() * 8;
+        FIXED + predecessor + standing + user + device + bound
     }
 }
 

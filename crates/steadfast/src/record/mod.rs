@@ -4,6 +4,7 @@
 //! never half-read: either the whole record passes its checksum and its bounds, or nothing of it is used.
 
 mod header;
+mod packed;
 mod values;
 mod wire;
 
@@ -65,8 +66,8 @@ pub(crate) fn decode(payload: &Bytes) -> Result<Contents> {
 
 /// Writes the payload of a record.
 pub(crate) fn encode(codec: Encoding, header: &Header, values: &Values) -> Bytes {
-    let mut writer =
-        Writer::with_capacity(ENVELOPE + header::MAX_FIXED + header.variable_len() + values.encoded_len());
+    let length = ENVELOPE + header.encoded_len() + values.encoded_len();
+    let mut writer = Writer::with_capacity(length);
     writer.bytes(&MAGIC);
     let (format, tag) = codec_tag(codec);
     writer.u8(format);
@@ -77,6 +78,8 @@ pub(crate) fn encode(codec: Encoding, header: &Header, values: &Values) -> Bytes
     header::encode(header, &mut writer);
     values.encode(&mut writer);
     let mut bytes = writer.into_vec();
+    // Exactly, because bytes with room to spare are shared at the price of another allocation.
+    debug_assert_eq!(bytes.len(), length);
     finish_envelope(&mut bytes);
     Bytes::from(bytes)
 }

@@ -125,6 +125,37 @@ fn untouched_values_are_copied_byte_for_byte() {
     assert_eq!(again.len(), 4);
 }
 
+/// One value in two is of another kind, so that every kind meets every neighbour.
+#[test]
+fn whatever_changes_between_untouched_values_is_written_as_it_is() {
+    const MARKS: [Mark; 4] =
+        [Mark::None, Mark::FlashNew, Mark::FlashOld, Mark::Temp(Timestamp::from_micros(0x0102_0304))];
+    let mut values = Values::default();
+    for (n, mark) in MARKS.into_iter().flat_map(|mark| [mark, Mark::None]).enumerate() {
+        values.set(&[n as u8; 3], vec![n as u8; n], mark);
+    }
+    let read = || decode(&encode(Encoding::MessagePack, &header(), &values)).unwrap().values;
+    let check = |changed: &Values| {
+        let written = encode(Encoding::MessagePack, &header(), changed);
+        assert_eq!(entries(&decode(&written).unwrap().values), entries(changed));
+    };
+    check(&read());
+    for n in 0..values.len() as u8 {
+        for mark in MARKS {
+            let mut changed = read();
+            assert!(changed.set_mark(&[n; 3], mark));
+            check(&changed);
+            changed.set(&[n; 3], vec![0xee; 9], mark);
+            check(&changed);
+        }
+        let mut removed = read();
+        assert!(removed.remove(&[n; 3]));
+        check(&removed);
+        removed.set(&[n; 3], vec![], Mark::None);
+        check(&removed);
+    }
+}
+
 #[test]
 fn many_keys_are_found_after_every_kind_of_change() {
     let mut values = Values::default();
@@ -134,7 +165,7 @@ fn many_keys_are_found_after_every_kind_of_change() {
     assert!(values.remove(&500_u32.to_le_bytes()));
     let mut values = decode(&encode(Encoding::MessagePack, &header(), &values)).unwrap().values;
     values.set(&500_u32.to_le_bytes(), vec![9], Mark::FlashNew);
-    values.retain(|mark| !mark.is_flash());
+    values.retain_marked(|mark| !mark.is_flash());
     assert!(values.get(&500_u32.to_le_bytes()).is_none());
     assert_eq!(values.get(&999_u32.to_le_bytes()).unwrap().value, 999_u32.to_be_bytes());
     assert_eq!(values.len(), 999);

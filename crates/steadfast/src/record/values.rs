@@ -1,7 +1,8 @@
 //! The values of a session: a map from key to encoded bytes, in the order in which keys came.
 //!
-//! Reading a record only finds where keys and values lie; untouched values are copied to the next
-//! record byte for byte, whatever they are.
+//! Reading a record only checks its bounds: a session that is only read is searched where it lies, and a list
+//! of its values is made once one changes. Untouched values are copied to the next record byte for byte,
+//! whatever they are.
 
 #[cfg(feature = "php")]
 mod php;
@@ -11,6 +12,7 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
+use super::packed::{self, Packed};
 use super::wire::{Reader, Writer};
 use crate::time::Timestamp;
 
@@ -53,15 +55,20 @@ impl Mark {
 pub(crate) struct Values {
     /// The record that was read; parts of it are values.
     base: Bytes,
+    /// Where the values lie in the record, as long as nobody changed one. There are no slots then.
+    packed: Option<Packed>,
     slots: Vec<Slot>,
-    /// Slots that hold something.
+    /// Values that are there.
     live: usize,
     /// Where each key lies, once there are many.
-    index: Option<HashMap<Box<[u8]>, usize>>,
+    index: Option<Box<Index>>,
     /// How PHP's format divides the base, if it is PHP's.
     #[cfg(feature = "php")]
     split: Option<std::sync::Arc<crate::codec::php::Split>>,
 }
+
+/// Finds the slot of a key.
+type Index = HashMap<Box<[u8]>, usize>;
 
 #[derive(Debug, Clone)]
 struct Slot {
@@ -69,6 +76,8 @@ struct Slot {
     /// `None` once the key was removed; the slot stays, so that the index does.
     value: Option<Part>,
     mark: Mark,
+    /// It lies in the record, and has no mark there.
+    was_unmarked: bool,
     /// A key of the layout's own, out of the application's sight.
     #[cfg(feature = "php")]
     hidden: bool,
@@ -101,8 +110,19 @@ impl Slot {
             key,
             value,
             mark,
+            was_unmarked: false,
             #[cfg(feature = "php")]
             hidden: false,
+        }
+    }
+
+    /// Returns where the entry lies in the record, if it is to be written as it is there.
+    fn unchanged(&self) -> Option<Range<usize>> {
+        match (&self.key, &self.value, self.mark) {
+            (Part::Base(key), Some(Part::Base(value)), Mark::None) if self.was_unmarked => {
+                Some(packed::unmarked(key, value))
+            }
+            _ => None,
         }
     }
 
@@ -130,16 +150,22 @@ impl Values {
 
     /// Finds a value.
     pub(crate) fn get(&self, key: &[u8]) -> Option<Entry<'_>> {
-        self.entry(&self.slots[self.find(key)?])
+        match self.packed {
+            Some(packed) => packed.iter(&self.base).find(|entry| entry.key == key),
+            None => self.entry(&self.slots[self.find(key)?]),
+        }
     }
 
     /// Walks through all of them, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
-        self.slots.iter().filter(|slot| slot.is_visible()).filter_map(|slot| self.entry(slot))
+        let packed = self.packed.into_iter().flat_map(|packed| packed.iter(&self.base));
+        let slots = self.slots.iter().filter(|slot| slot.is_visible()).filter_map(|slot| self.entry(slot));
+        packed.chain(slots)
     }
 
     /// Stores a value; an existing key keeps its place.
     pub(crate) fn set(&mut self, key: &[u8], value: Vec<u8>, mark: Mark) {
+        self.unpack();
         let value = Some(Part::Own(value.into_boxed_slice()));
         if let Some(at) = self.find(key) {
             let slot = &mut self.slots[at];
@@ -157,6 +183,7 @@ impl Values {
 
     /// Removes a value with its mark, and reports whether there was one.
     pub(crate) fn remove(&mut self, key: &[u8]) -> bool {
+        self.unpack();
         let Some(at) = self.find(key) else { return false };
         let slot = &mut self.slots[at];
         slot.mark = Mark::None;
@@ -167,6 +194,7 @@ impl Values {
 
     /// Changes the mark of a value, and reports whether there is one.
     pub(crate) fn set_mark(&mut self, key: &[u8], mark: Mark) -> bool {
+        self.unpack();
         let Some(at) = self.find(key) else { return false };
         let slot = &mut self.slots[at];
         if slot.value.is_none() {
@@ -181,9 +209,13 @@ impl Values {
         *self = Self::default();
     }
 
-    /// Removes the values for which `stays` says no; it may change the mark of the others.
-    pub(crate) fn retain(&mut self, mut stays: impl FnMut(&mut Mark) -> bool) {
-        for slot in self.slots.iter_mut().filter(|slot| slot.is_visible()) {
+    /// Removes the values with a mark for which `stays` says no; it may change the mark of the others.
+    pub(crate) fn retain_marked(&mut self, mut stays: impl FnMut(&mut Mark) -> bool) {
+        if self.packed.is_some_and(|packed| !packed.any_marked) {
+            return;
+        }
+        self.unpack();
+        for slot in self.slots.iter_mut().filter(|slot| slot.is_visible() && slot.mark != Mark::None) {
             if slot.value.is_some() && !stays(&mut slot.mark) {
                 (slot.value, slot.mark) = (None, Mark::None);
                 self.live -= 1;
@@ -193,48 +225,58 @@ impl Values {
 
     /// Returns the bytes that [`encode`](Self::encode) will write.
     pub(crate) fn encoded_len(&self) -> usize {
-        4 + self.iter().map(|e| entry_overhead(e.mark) + e.key.len() + e.value.len()).sum::<usize>()
+        let of_slot = |slot: &Slot| match slot.unchanged() {
+            Some(entry) => entry.len(),
+            None => self.entry(slot).map_or(0, |entry| packed::len(&entry)),
+        };
+        let packed = self.packed.map_or(0, |packed| packed.bytes(&self.base).len());
+        let slots = self.slots.iter().filter(|slot| slot.is_visible());
+        4 + packed + slots.map(of_slot).sum::<usize>()
     }
 
     pub(super) fn encode(&self, writer: &mut Writer) {
         writer.u32(u32::try_from(self.live).expect("the number of keys is limited far below 2³²"));
-        for Entry { key, value, mark } in self.iter() {
-            writer.u16(u16::try_from(key.len()).expect("keys are limited below 64 KiB"));
-            writer.u32(u32::try_from(value.len()).expect("values are limited far below 4 GiB"));
-            match mark {
-                Mark::None => writer.u8(0),
-                Mark::FlashNew => writer.u8(1),
-                Mark::FlashOld => writer.u8(2),
-                Mark::Temp(until) => {
-                    writer.u8(3);
-                    writer.u64(until.as_micros());
-                }
-            }
-            writer.bytes(key);
-            writer.bytes(value);
+        if let Some(packed) = self.packed {
+            return writer.bytes(packed.bytes(&self.base));
         }
+        // Neighbours that stay what they were are copied at once.
+        let mut run = 0..0;
+        for slot in self.slots.iter().filter(|slot| slot.is_visible()) {
+            if let Some(entry) = slot.unchanged() {
+                if run.end != entry.start {
+                    writer.bytes(&self.base[run]);
+                    run = entry.start..entry.start;
+                }
+                run.end = entry.end;
+            } else if let Some(entry) = self.entry(slot) {
+                writer.bytes(&self.base[std::mem::take(&mut run)]);
+                packed::encode(&entry, writer);
+            }
+        }
+        writer.bytes(&self.base[run]);
     }
 
     pub(super) fn decode(reader: &mut Reader<'_>, base: &Bytes) -> Option<Self> {
         let count = reader.u32()? as usize;
-        // A hostile count reserves no more than the bytes that are there could hold.
-        let mut slots = Vec::with_capacity(count.min(base.len() / entry_overhead(Mark::None)));
-        for _ in 0..count {
-            let (key, value) = (usize::from(reader.u16()?), reader.u32()? as usize);
-            let mark = match reader.u8()? {
-                0 => Mark::None,
-                1 => Mark::FlashNew,
-                2 => Mark::FlashOld,
-                3 => Mark::Temp(Timestamp::from_micros(reader.u64()?)),
-                _ => return None,
-            };
-            let (key, value) = (range(reader, key)?, range(reader, value)?);
-            slots.push(Slot::new(Part::Base(key), Some(Part::Base(value)), mark));
+        let packed = Packed::read(reader, count)?;
+        let mut values = Self { base: base.clone(), packed: Some(packed), live: count, ..Self::default() };
+        if count > WALK {
+            values.unpack();
         }
-        let mut values = Self { base: base.clone(), live: slots.len(), slots, ..Self::default() };
-        values.index_if_many();
-        let no_key_twice = values.index.as_ref().is_none_or(|index| index.len() == values.slots.len());
+        let no_key_twice = values.index.as_ref().is_none_or(|index| index.len() == count);
         (reader.is_at_end() && no_key_twice).then_some(values)
+    }
+
+    /// Makes the list of values, before one of them changes.
+    fn unpack(&mut self) {
+        let Some(packed) = self.packed.take() else { return };
+        // One more, for a value that is about to come.
+        self.slots.reserve_exact(self.live + 1);
+        for (key, value, mark) in packed.ranges(&self.base) {
+            let slot = Slot::new(Part::Base(key), Some(Part::Base(value)), mark);
+            self.slots.push(Slot { was_unmarked: mark == Mark::None, ..slot });
+        }
+        self.index_if_many();
     }
 
     fn entry<'a>(&'a self, slot: &'a Slot) -> Option<Entry<'a>> {
@@ -253,18 +295,7 @@ impl Values {
         if self.index.is_none() && self.slots.len() > WALK {
             let visible = self.slots.iter().enumerate().filter(|(_, slot)| slot.is_visible());
             let keys = visible.map(|(at, slot)| (slot.key.of(&self.base).into(), at));
-            self.index = Some(keys.collect());
+            self.index = Some(Box::new(keys.collect()));
         }
     }
-}
-
-/// Bytes of an entry beside its key and value.
-const fn entry_overhead(mark: Mark) -> usize {
-    7 + if mark.is_temp() { 8 } else { 0 }
-}
-
-fn range(reader: &mut Reader<'_>, len: usize) -> Option<Range<u32>> {
-    let start = u32::try_from(reader.position()).ok()?;
-    reader.bytes(len)?;
-    Some(start..u32::try_from(reader.position()).ok()?)
 }

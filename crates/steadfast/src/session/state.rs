@@ -320,7 +320,7 @@ fn mark(values: &mut Values, keys: &[Box<[u8]>], change: MarkChange, now: Timest
 /// Ages the flash values by one request: what was new is in its last request, what was old is gone.
 fn age(values: &mut Values) -> bool {
     let mut changed = false;
-    values.retain(|mark| {
+    values.retain_marked(|mark| {
         changed |= mark.is_flash();
         match *mark {
             Mark::FlashNew => {

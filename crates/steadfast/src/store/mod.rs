@@ -21,6 +21,7 @@ pub mod postgres;
 mod recent;
 #[cfg(feature = "redis")]
 pub mod redis;
+#[cfg(feature = "php")]
 mod shared_name;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
@@ -49,6 +50,7 @@ use crate::time::Timestamp;
 #[cfg(feature = "sealed")]
 pub use crate::seal::SealedStore;
 pub use erased::SharedStore;
+#[cfg(feature = "php")]
 pub use shared_name::SharedName;
 #[cfg(feature = "network")]
 pub use tls::Tls;
@@ -57,11 +59,13 @@ pub use tls::Tls;
 ///
 /// Uniformly distributed, 16 bytes. Safe as a file name in the form of [`StoreKey::to_hex`].
 ///
-/// In a layout that is shared with PHP the key carries the [literal name](Self::shared), because PHP finds
+/// In a layout that is shared with PHP the key carries the literal name, too, because PHP finds
 /// records by the id in the cookie; it still is one key like any other, by the digest of that name.
 #[derive(Clone, Copy)]
 pub struct StoreKey {
     digest: [u8; 16],
+    // Six times as large as the digest, and carried through every call: only where somebody needs it.
+    #[cfg(feature = "php")]
     shared: Option<SharedName>,
 }
 
@@ -73,7 +77,11 @@ impl StoreKey {
     /// Takes the 16 bytes of the digest.
     #[must_use]
     pub const fn from_bytes(digest: [u8; 16]) -> Self {
-        Self { digest, shared: None }
+        Self {
+            digest,
+            #[cfg(feature = "php")]
+            shared: None,
+        }
     }
 
     /// Returns the 16 bytes of the digest.
@@ -83,6 +91,7 @@ impl StoreKey {
     }
 
     /// Returns the name that PHP knows the record by, in a layout that is shared with it.
+    #[cfg(feature = "php")]
     #[must_use]
     pub const fn shared(&self) -> Option<&SharedName> {
         self.shared.as_ref()

@@ -48,7 +48,6 @@ impl SharedName {
     }
 
     /// Erases the id.
-    #[cfg(feature = "php")]
     pub(crate) fn zeroize(&mut self) {
         zeroize::Zeroize::zeroize(&mut self.id);
         self.len = 0;

@@ -34,6 +34,8 @@ mod php;
 mod postgres;
 #[cfg(feature = "redis")]
 mod redis;
+#[cfg(feature = "network")]
+mod resets;
 mod responses;
 mod round_trips;
 #[cfg(feature = "sealed")]

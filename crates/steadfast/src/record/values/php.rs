@@ -24,11 +24,12 @@ impl Values {
                 None => Part::Base(piece.value.clone()),
             }),
             mark: Mark::None,
+            was_unmarked: false,
             hidden: false,
         };
         let slots: Vec<Slot> = split.pieces.iter().map(slot).collect();
         let split = Some(std::sync::Arc::new(split));
-        let mut values = Self { base, live: slots.len(), slots, index: None, split };
+        let mut values = Self { base, packed: None, live: slots.len(), slots, index: None, split };
         values.index_if_many();
         values
     }

@@ -17,14 +17,16 @@
 //! ended since; instead it is looked up whether it arrived), `replace`, `set_aside`, `settle`, `purge`.
 
 mod breaker;
+mod durations;
+mod to_the_end;
 
 use std::fmt;
 use std::future::Future;
 use std::num::NonZeroUsize;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{
@@ -37,6 +39,8 @@ use crate::random::jittered;
 use crate::time::Timestamp;
 
 use breaker::{Breakers, Change};
+use durations::{Durations, Op};
+use to_the_end::ToTheEnd;
 
 /// The pause before a second try, at most; at least half of this.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -60,45 +64,59 @@ pub(crate) struct Guarded<S> {
     store: Arc<S>,
     limits: Limits,
     breakers: Breakers,
+    durations: Durations,
     observer: Observer,
 }
 
-/// Where and until when a call is tried.
+/// What is called, where, and until when it is tried.
 #[derive(Clone, Copy)]
 struct Call {
-    /// As metrics call it.
-    op: &'static str,
+    op: Op,
     /// The breaker in charge: none for calls that concern no single record.
     domain: Option<usize>,
+    began: Instant,
     until: Instant,
+}
+
+impl Call {
+    /// Begins another try, for which there is what is left of the time.
+    fn again(self) -> Self {
+        Self { began: Instant::now(), ..self }
+    }
 }
 
 impl<S: Store> Guarded<S> {
     pub(crate) fn new(store: S, limits: Limits, observer: Observer) -> Self {
         let breakers = Breakers::new(limits.break_after, limits.break_pause);
-        Self { store: Arc::new(store), limits, breakers, observer }
+        let durations = Durations::new(store.driver());
+        Self { store: Arc::new(store), limits, breakers, durations, observer }
     }
 
     /// Begins a call that concerns one record.
-    fn on(&self, op: &'static str, key: &StoreKey) -> Call {
+    fn on(&self, op: Op, key: &StoreKey) -> Call {
         Call { domain: Some(self.store.fault_domain(key)), ..self.overall(op) }
     }
 
     /// Begins a call that concerns no single record.
-    fn overall(&self, op: &'static str) -> Call {
-        Call { op, domain: None, until: Instant::now() + self.limits.deadline }
+    fn overall(&self, op: Op) -> Call {
+        let began = Instant::now();
+        Call { op, domain: None, began, until: began + self.limits.deadline }
     }
 
     /// Calls the store once.
-    async fn once<T>(&self, call: Call, answer: impl Future<Output = Result<T>>) -> Result<T> {
+    ///
+    /// The call is pinned by the caller: moved in here it would have its room twice in each future.
+    async fn once<T, F>(&self, call: Call, answer: Pin<&mut F>) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
         let breaker = call.domain.map(|domain| self.breakers.of(domain));
         let pass =
             breaker.map(|breaker| breaker.enter().ok_or_else(|| self.circuit_is_open())).transpose()?;
-        let began = Instant::now();
         let answer = timeout_at(call.until, answer).await.unwrap_or_else(|_| Err(self.too_late()));
-        let took = began.elapsed();
+        let took = call.began.elapsed();
         let failed = answer.as_ref().err().is_some_and(is_outage);
-        self.observer.called(call.op, took, failed);
+        self.durations.record(call.op, took, failed);
         match pass.and_then(|pass| pass.settle(failed, took)) {
             Some(Change::Opened) => self.observer.alarm(Anomaly::CircuitOpened, None),
             Some(Change::Closed) => self.observer.tell_many(EventKind::CircuitClosed, 1),
@@ -112,25 +130,28 @@ impl<S: Store> Guarded<S> {
     where
         F: Future<Output = Result<T>>,
     {
-        match self.once(call, ask()).await {
-            Err(error) if self.may_try_again(call, &error).await => self.once(call, ask()).await,
+        let answer = self.once(call, pin!(ask())).await;
+        match answer {
+            Err(error) if self.may_try_again(call, &error).await => {
+                self.once(call.again(), pin!(ask())).await
+            }
             answer => answer,
         }
     }
 
-    /// Takes a lease in a task of its own. If the caller is gone when the answer comes, the lease is given
-    /// back: the release that the caller's end sent may have overtaken this call on another connection.
-    async fn acquire_to_the_end(&self, key: &StoreKey, lease: Lease) -> Result<Acquired> {
+    /// Takes a lease, also if the caller is gone before the answer comes. Then the lease is given back: the
+    /// release that the caller's end sent may have overtaken this call on another connection.
+    fn acquire_to_the_end(
+        &self,
+        key: &StoreKey,
+        lease: Lease,
+    ) -> impl Future<Output = Result<Acquired>> + use<S> {
         let (store, key) = (Arc::clone(&self.store), *key);
-        let (answer, wanted) = oneshot::channel();
-        tokio::spawn(async move {
-            let is_wanted = answer.send(store.acquire(&key, lease).await).is_ok();
-            if !is_wanted {
-                // If it can't be released, it ends by its time.
-                drop(store.release(&key, lease.token).await);
-            }
-        });
-        wanted.await.unwrap_or_else(|_| Err(self.too_late()))
+        let acquiring = Arc::clone(&store);
+        ToTheEnd::new(async move { acquiring.acquire(&key, lease).await }, async move |_unwanted| {
+            // If it can't be released, it ends by its time.
+            drop(store.release(&key, lease.token).await);
+        })
     }
 
     /// Waits for the second try, if there is time for one.
@@ -146,7 +167,7 @@ impl<S: Store> Guarded<S> {
 
     /// Reports whether a record is the one that a write of unknown effect was to store.
     async fn has_arrived(&self, call: Call, key: &StoreKey, version: Version) -> Result<bool> {
-        let loaded = self.once(call, self.store.load(key)).await?;
+        let loaded = self.once(call.again(), pin!(self.store.load(key))).await?;
         Ok(matches!(loaded, Loaded::Found(Found { record, .. }) if record.version == version))
     }
 
@@ -183,19 +204,19 @@ impl<S: Store> Store for Guarded<S> {
     }
 
     async fn now(&self) -> Result<Timestamp> {
-        self.twice(self.overall("now"), || self.store.now()).await
+        self.twice(self.overall(Op::Now), || self.store.now()).await
     }
 
     async fn settle(&self, key: &StoreKey) -> Result<()> {
-        self.once(self.on("settle", key), self.store.settle(key)).await
+        self.once(self.on(Op::Settle, key), pin!(self.store.settle(key))).await
     }
 
     async fn load(&self, key: &StoreKey) -> Result<Loaded> {
-        self.twice(self.on("load", key), || self.store.load(key)).await
+        self.twice(self.on(Op::Load, key), || self.store.load(key)).await
     }
 
     async fn acquire(&self, key: &StoreKey, lease: Lease) -> Result<Acquired> {
-        let call = self.on("acquire", key);
+        let call = self.on(Op::Acquire, key);
         if self.store.keeps_order() {
             return self.twice(call, || self.store.acquire(key, lease)).await;
         }
@@ -203,8 +224,9 @@ impl<S: Store> Store for Guarded<S> {
     }
 
     async fn create(&self, key: &StoreKey, record: &Record) -> Result<Created> {
-        let call = self.on("create", key);
-        match self.once(call, self.store.create(key, record)).await {
+        let call = self.on(Op::Create, key);
+        let created = self.once(call, pin!(self.store.create(key, record))).await;
+        match created {
             Err(error) if self.may_try_again(call, &error).await => {
                 match self.has_arrived(call, key, record.version).await {
                     Ok(true) => Ok(Created::Stored),
@@ -222,12 +244,14 @@ impl<S: Store> Store for Guarded<S> {
         record: &Record,
         lease: LeaseEnd,
     ) -> Result<Updated> {
-        let call = self.on("update", key);
-        let error = match self.once(call, self.store.update(key, seen, record, lease)).await {
+        let call = self.on(Op::Update, key);
+        let updated = self.once(call, pin!(self.store.update(key, seen, record, lease))).await;
+        let error = match updated {
             Err(error) if self.may_try_again(call, &error).await => error,
             answer => return answer,
         };
-        match self.once(call, self.store.update(key, seen, record, lease)).await? {
+        let updated = self.once(call.again(), pin!(self.store.update(key, seen, record, lease))).await?;
+        match updated {
             Updated::Stale if self.has_arrived(call, key, record.version).await? => Ok(Updated::Stored),
             // Somebody wrote after this write, or instead of it: nobody can tell.
             Updated::Stale => Err(error),
@@ -243,20 +267,20 @@ impl<S: Store> Store for Guarded<S> {
         new: &StoreKey,
         record: &Record,
     ) -> Result<Replaced> {
-        let replace = self.store.replace(old, seen, predecessor, new, record);
-        self.once(self.on("replace", old), replace).await
+        let replace = pin!(self.store.replace(old, seen, predecessor, new, record));
+        self.once(self.on(Op::Replace, old), replace).await
     }
 
     async fn touch(&self, key: &StoreKey, expires_at: Timestamp) -> Result<Touched> {
-        self.twice(self.on("touch", key), || self.store.touch(key, expires_at)).await
+        self.twice(self.on(Op::Touch, key), || self.store.touch(key, expires_at)).await
     }
 
     async fn renew(&self, key: &StoreKey, lease: Lease) -> Result<Renewed> {
-        self.twice(self.on("renew", key), || self.store.renew(key, lease)).await
+        self.twice(self.on(Op::Renew, key), || self.store.renew(key, lease)).await
     }
 
     async fn release(&self, key: &StoreKey, token: LeaseToken) -> Result<()> {
-        self.twice(self.on("release", key), || self.store.release(key, token)).await
+        self.twice(self.on(Op::Release, key), || self.store.release(key, token)).await
     }
 
     async fn released(&self, key: &StoreKey, wait: Duration) {
@@ -265,10 +289,11 @@ impl<S: Store> Store for Guarded<S> {
     }
 
     async fn delete(&self, key: &StoreKey, seen: Option<Version>) -> Result<Deleted> {
-        let call = self.on("delete", key);
-        match self.once(call, self.store.delete(key, seen)).await {
+        let call = self.on(Op::Delete, key);
+        let deleted = self.once(call, pin!(self.store.delete(key, seen))).await;
+        match deleted {
             Err(error) if self.may_try_again(call, &error).await => {
-                match self.once(call, self.store.delete(key, seen)).await? {
+                match self.once(call.again(), pin!(self.store.delete(key, seen))).await? {
                     // The first one did it, or somebody else: it is gone as asked.
                     Deleted::Missing => Ok(Deleted::Gone),
                     deleted => Ok(deleted),
@@ -279,7 +304,7 @@ impl<S: Store> Store for Guarded<S> {
     }
 
     async fn set_aside(&self, key: &StoreKey) -> Result<()> {
-        self.once(self.on("set_aside", key), self.store.set_aside(key)).await
+        self.once(self.on(Op::SetAside, key), pin!(self.store.set_aside(key))).await
     }
 
     async fn of_user(
@@ -288,23 +313,23 @@ impl<S: Store> Store for Guarded<S> {
         after: Option<&StoreKey>,
         limit: NonZeroUsize,
     ) -> Result<Vec<Listed>> {
-        self.twice(self.overall("of_user"), || self.store.of_user(user, after, limit)).await
+        self.twice(self.overall(Op::OfUser), || self.store.of_user(user, after, limit)).await
     }
 
     async fn purge(&self, limit: NonZeroUsize) -> Result<usize> {
-        self.once(self.overall("purge"), self.store.purge(limit)).await
+        self.once(self.overall(Op::Purge), pin!(self.store.purge(limit))).await
     }
 
     async fn count(&self) -> Result<u64> {
-        self.twice(self.overall("count"), || self.store.count()).await
+        self.twice(self.overall(Op::Count), || self.store.count()).await
     }
 
     async fn page(&self, after: Option<&StoreKey>, limit: NonZeroUsize) -> Result<Vec<Listed>> {
-        self.twice(self.overall("page"), || self.store.page(after, limit)).await
+        self.twice(self.overall(Op::Page), || self.store.page(after, limit)).await
     }
 
     async fn sample(&self, limit: NonZeroUsize) -> Result<Vec<Listed>> {
-        self.once(self.overall("sample"), self.store.sample(limit)).await
+        self.once(self.overall(Op::Sample), pin!(self.store.sample(limit))).await
     }
 }
 

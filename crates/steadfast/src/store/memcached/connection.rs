@@ -3,13 +3,14 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::{Notify, mpsc, oneshot};
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::error::LinkError;
 use super::packet::Sealed;
@@ -234,7 +235,9 @@ async fn read(
     timeout: Duration,
 ) -> LinkError {
     let mut arrived = BytesMut::with_capacity(ROOM);
-    let mut watch: Option<Instant> = None;
+    // One timer for as long as the connection lasts: to make one for each read costs more than the read.
+    let mut alarm = pin!(sleep_until(Instant::now()));
+    let mut watched = false;
     loop {
         tokio::select! {
             read = incoming.read_buf(&mut arrived) => match read {
@@ -242,12 +245,15 @@ async fn read(
                 Ok(_) => {}
                 Err(error) => return error.into(),
             },
-            () = waiting.watch.notified(), if watch.is_none() => watch = waiting.oldest_until(timeout),
-            () = at(watch) => {
-                watch = waiting.oldest_until(timeout);
-                if watch.is_some_and(|until| until <= Instant::now()) {
+            () = waiting.watch.notified(), if !watched => {
+                watched = watch(alarm.as_mut(), waiting.oldest_until(timeout));
+            }
+            () = alarm.as_mut(), if watched => {
+                let until = waiting.oldest_until(timeout);
+                if until.is_some_and(|until| until <= Instant::now()) {
                     return LinkError::TimedOut;
                 }
+                watched = watch(alarm.as_mut(), until);
             }
         }
         loop {
@@ -265,10 +271,10 @@ async fn read(
     }
 }
 
-/// Returns at a moment; never, without one.
-async fn at(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => tokio::time::sleep_until(moment).await,
-        None => std::future::pending().await,
+/// Sets an alarm for a moment, if there is one.
+fn watch(alarm: Pin<&mut Sleep>, until: Option<Instant>) -> bool {
+    if let Some(until) = until {
+        alarm.reset(until);
     }
+    until.is_some()
 }

@@ -161,8 +161,30 @@ impl<'a> Packet<'a> {
     fn end(&mut self, flags: std::fmt::Arguments<'_>) {
         let number = self.first.wrapping_add(self.commands);
         self.commands += 1;
-        write!(self.bytes, "{flags} O{number}\r\n").expect("a vector takes all that is written");
+        match flags.as_str() {
+            Some(flags) => self.bytes.extend_from_slice(flags.as_bytes()),
+            None => self.bytes.write_fmt(flags).expect("a vector takes all that is written"),
+        }
+        self.bytes.extend_from_slice(b" O");
+        write_number(&mut self.bytes, number);
+        self.bytes.extend_from_slice(b"\r\n");
     }
+}
+
+/// Writes a number in decimal, which each command has: the machinery of formatting would cost more than the rest
+/// of the command.
+fn write_number(bytes: &mut Vec<u8>, mut number: u32) {
+    let mut digits = [0; 10];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    bytes.extend_from_slice(&digits[at..]);
 }
 
 #[cfg(test)]

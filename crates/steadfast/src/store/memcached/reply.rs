@@ -8,6 +8,9 @@ use bytes::{Buf as _, Bytes, BytesMut};
 /// Longest line of a reply, in bytes: a code, a size and the flags that this driver asks for.
 const LONGEST_LINE: usize = 256;
 
+/// Longest value that is copied, in bytes: about what a copy costs as much as a new buffer.
+const LONGEST_COPY: usize = 4 * 1_024;
+
 /// What became of a command.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::store) enum Code {
@@ -45,6 +48,11 @@ pub(in crate::store) struct Reply {
 }
 
 impl Reply {
+    /// Begins a reply, of which nothing but the code is known.
+    fn of(code: Code) -> Self {
+        Self { code, opaque: None, cas: None, ttl: None, size: None, flags: 0, value: Bytes::new() }
+    }
+
     /// Reports whether the reply is in order: all but errors of the server repeat the number of the command.
     pub(super) fn is_numbered_or_an_error(&self) -> bool {
         self.opaque.is_some() || matches!(self.code, Code::TooLarge | Code::NoMemory | Code::Failed)
@@ -91,8 +99,10 @@ impl Parser {
     /// Takes the next reply from what has arrived, if it is complete.
     pub(super) fn next(&mut self, arrived: &mut BytesMut) -> Result<Option<Reply>, Unreadable> {
         if self.begun.is_none() {
-            let Some(line) = take_line(arrived)? else { return Ok(None) };
-            let (reply, length) = read_line(&line)?;
+            let Some(line) = first_line(arrived)? else { return Ok(None) };
+            let (reply, length) = read_line(line)?;
+            let taken = line.len() + 2;
+            arrived.advance(taken);
             let Some(length) = length else { return Ok(Some(reply)) };
             if length > self.longest {
                 return Err(Unreadable::Garbled);
@@ -103,10 +113,10 @@ impl Parser {
             self.reserve(arrived);
             return Ok(None);
         };
-        reply.value = arrived.split_to(length).freeze();
-        if !arrived.starts_with(b"\r\n") {
+        if arrived[length..length + 2] != *b"\r\n" {
             return Err(Unreadable::Garbled);
         }
+        reply.value = take_value(arrived, length);
         arrived.advance(2);
         Ok(Some(reply))
     }
@@ -119,50 +129,57 @@ impl Parser {
     }
 }
 
-/// Takes a line without its end.
-fn take_line(arrived: &mut BytesMut) -> Result<Option<BytesMut>, Unreadable> {
+/// Returns the first line, without its end, once all of it has arrived.
+fn first_line(arrived: &[u8]) -> Result<Option<&[u8]>, Unreadable> {
     let window = &arrived[..arrived.len().min(LONGEST_LINE)];
     let Some(end) = window.iter().position(|byte| *byte == b'\n') else {
         return if arrived.len() < LONGEST_LINE { Ok(None) } else { Err(Unreadable::Garbled) };
     };
-    let line = arrived.split_to(end + 1);
-    if !line.ends_with(b"\r\n") {
-        return Err(Unreadable::Garbled);
+    window[..end].strip_suffix(b"\r").ok_or(Unreadable::Garbled).map(Some)
+}
+
+/// Takes a value out of what has arrived.
+///
+/// A short one is copied: if it shared the buffer, the buffer would be replaced for each of them, and each kept
+/// all of it.
+fn take_value(arrived: &mut BytesMut, length: usize) -> Bytes {
+    if length > LONGEST_COPY {
+        return arrived.split_to(length).freeze();
     }
-    Ok(Some(line))
+    let value = Bytes::copy_from_slice(&arrived[..length]);
+    arrived.advance(length);
+    value
 }
 
 /// Reads a line; returns the length of the value that follows it, if one does.
 fn read_line(line: &[u8]) -> Result<(Reply, Option<usize>), Unreadable> {
-    let line = str::from_utf8(line).map_err(|_| Unreadable::Garbled)?.trim_end_matches(['\r', '\n']);
-    let mut words = line.split(' ').filter(|word| !word.is_empty());
+    let mut words = line.split(|byte| *byte == b' ').filter(|word| !word.is_empty());
     let mut length = None;
-    let code = match words.next() {
-        Some("HD") => Code::Done,
-        Some("VA") => {
+    let code = match words.next().unwrap_or_default() {
+        b"HD" => Code::Done,
+        b"VA" => {
             length = Some(number(words.next().unwrap_or_default())?);
             Code::Done
         }
-        Some("EN" | "NF") => Code::Missing,
-        Some("NS") => Code::NotStored,
-        Some("EX") => Code::Changed,
-        Some("SERVER_ERROR") => return Ok((refusal(line), None)),
-        Some("ERROR" | "CLIENT_ERROR") => return Err(Unreadable::NotUnderstood),
+        b"EN" | b"NF" => Code::Missing,
+        b"NS" => Code::NotStored,
+        b"EX" => Code::Changed,
+        b"SERVER_ERROR" => return Ok((Reply::of(refusal(&String::from_utf8_lossy(line))), None)),
+        b"ERROR" | b"CLIENT_ERROR" => return Err(Unreadable::NotUnderstood),
         _ => return Err(Unreadable::Garbled),
     };
-    let mut reply =
-        Reply { code, opaque: None, cas: None, ttl: None, size: None, flags: 0, value: Bytes::new() };
+    let mut reply = Reply::of(code);
     for flag in words {
-        let Some((name, token)) = flag.split_at_checked(1) else { return Err(Unreadable::Garbled) };
+        let Some((name, token)) = flag.split_first() else { return Err(Unreadable::Garbled) };
         match name {
-            "O" => reply.opaque = Some(number(token)?),
-            "c" => reply.cas = NonZeroU64::new(number(token)?),
-            "t" if token == "-1" => reply.ttl = None,
-            "t" => reply.ttl = Some(number(token)?),
-            "s" => reply.size = Some(number(token)?),
-            "f" => reply.flags = number(token)?,
+            b'O' => reply.opaque = Some(number(token)?),
+            b'c' => reply.cas = NonZeroU64::new(number(token)?),
+            b't' if token == b"-1" => reply.ttl = None,
+            b't' => reply.ttl = Some(number(token)?),
+            b's' => reply.size = Some(number(token)?),
+            b'f' => reply.flags = number(token)?,
             // Somebody made the item by a read (W), or marked it (X, Z): nothing to this driver.
-            "W" | "X" | "Z" => {}
+            b'W' | b'X' | b'Z' => {}
             _ => return Err(Unreadable::Garbled),
         }
     }
@@ -170,19 +187,22 @@ fn read_line(line: &[u8]) -> Result<(Reply, Option<usize>), Unreadable> {
 }
 
 /// Reads an error of the server, whose text is all that tells one from another.
-fn refusal(line: &str) -> Reply {
-    let code = if line.contains("too large") {
+fn refusal(line: &str) -> Code {
+    if line.contains("too large") {
         Code::TooLarge
     } else if line.contains("out of memory") {
         Code::NoMemory
     } else {
         Code::Failed
-    };
-    Reply { code, opaque: None, cas: None, ttl: None, size: None, flags: 0, value: Bytes::new() }
+    }
 }
 
-fn number<T: std::str::FromStr>(digits: &str) -> Result<T, Unreadable> {
-    digits.parse().map_err(|_| Unreadable::Garbled)
+fn number<T: TryFrom<u64>>(digits: &[u8]) -> Result<T, Unreadable> {
+    let digit = |byte: &u8| byte.is_ascii_digit().then(|| u64::from(byte - b'0'));
+    let number =
+        digits.iter().try_fold(0_u64, |number, byte| number.checked_mul(10)?.checked_add(digit(byte)?));
+    let number = number.filter(|_| !digits.is_empty()).ok_or(Unreadable::Garbled)?;
+    T::try_from(number).map_err(|_| Unreadable::Garbled)
 }
 
 /// Reads a stream whole and in two pieces, which must make no difference.
@@ -222,10 +242,6 @@ mod tests {
         Ok(replies)
     }
 
-    fn reply(code: Code) -> Reply {
-        Reply { code, opaque: None, cas: None, ttl: None, size: None, flags: 0, value: Bytes::new() }
-    }
-
     #[test]
     fn replies_are_read_however_they_arrive() {
         let stream = b"VA 5 t90 c7 O1\r\na\r\nbc\r\nHD s20 O2 W\r\nEN O3\r\nNF O4 c0\r\nNS\r\nEX O5\r\n\
@@ -237,17 +253,17 @@ mod tests {
                 cas: NonZeroU64::new(7),
                 ttl: Some(90),
                 value: Bytes::from_static(b"a\r\nbc"),
-                ..reply(Code::Done)
+                ..Reply::of(Code::Done)
             },
-            Reply { opaque: Some(2), size: Some(20), ..reply(Code::Done) },
-            Reply { opaque: Some(3), ..reply(Code::Missing) },
-            Reply { opaque: Some(4), ..reply(Code::Missing) },
-            reply(Code::NotStored),
-            Reply { opaque: Some(5), ..reply(Code::Changed) },
-            reply(Code::Done),
-            reply(Code::TooLarge),
-            reply(Code::NoMemory),
-            reply(Code::Failed),
+            Reply { opaque: Some(2), size: Some(20), ..Reply::of(Code::Done) },
+            Reply { opaque: Some(3), ..Reply::of(Code::Missing) },
+            Reply { opaque: Some(4), ..Reply::of(Code::Missing) },
+            Reply::of(Code::NotStored),
+            Reply { opaque: Some(5), ..Reply::of(Code::Changed) },
+            Reply::of(Code::Done),
+            Reply::of(Code::TooLarge),
+            Reply::of(Code::NoMemory),
+            Reply::of(Code::Failed),
         ];
         for piece in 1..stream.len() {
             assert_eq!(read(stream, piece).unwrap(), expected, "in pieces of {piece}");

@@ -45,6 +45,9 @@ impl Ring {
     /// Returns the index of the server that has a key: the one of the first point from its hash on, or that of
     /// the remainder.
     pub(super) fn server(&self, key: &[u8]) -> usize {
+        if self.servers == 1 {
+            return 0;
+        }
         let hash = (self.hash)(key);
         if self.points.is_empty() {
             return hash as usize % self.servers;

@@ -47,11 +47,26 @@ impl Lender {
         F: Future<Output = (Result<T, Fault>, Link)>,
     {
         let deadline = Instant::now() + self.timeout;
-        let mut link = Link::new(self.connection(deadline).await?);
+        let mut lent = false;
+        // One timer for all of it, as each costs.
+        match timeout_at(deadline, self.lend(work, deadline, &mut lent)).await {
+            Ok(done) => done,
+            Err(_) if lent => Err(no_answer()),
+            Err(_) => Err(no_connection()),
+        }
+    }
+
+    /// Does work on a connection; says when it has one.
+    async fn lend<T, F>(&self, work: impl Fn(Link) -> F, deadline: Instant, lent: &mut bool) -> Result<T>
+    where
+        F: Future<Output = (Result<T, Fault>, Link)>,
+    {
+        let mut link = Link::new(self.connection().await?);
+        *lent = true;
         let mut repeats = REPEATS;
         loop {
             let done;
-            (done, link) = timeout_at(deadline, work(link)).await.map_err(|_| no_answer())?;
+            (done, link) = work(link).await;
             let fault = match done {
                 Ok(done) => {
                     link.give_back();
@@ -60,8 +75,7 @@ impl Lender {
                 Err(fault) if fault.spoils_the_connection() => return Err(explain(fault, self.when)),
                 Err(fault) => fault,
             };
-            let undone = timeout_at(deadline, link.roll_back()).await.map_err(|_| no_answer())?;
-            undone.map_err(|fault| explain(fault, self.when))?;
+            link.roll_back().await.map_err(|fault| explain(fault, self.when))?;
             if !fault.is_undone() || repeats == 0 {
                 link.give_back();
                 return Err(explain(fault, self.when));
@@ -73,8 +87,7 @@ impl Lender {
 
     /// Takes a connection from the pool, which makes one if there is none and looks whether an idle one was
     /// closed meanwhile.
-    async fn connection(&self, deadline: Instant) -> Result<Conn> {
-        let taken = timeout_at(deadline, self.pool.get_conn()).await.map_err(|_| no_connection())?;
-        taken.map_err(|error| explain(error.into(), self.when))
+    async fn connection(&self) -> Result<Conn> {
+        self.pool.get_conn().await.map_err(|error| explain(error.into(), self.when))
     }
 }

@@ -69,7 +69,7 @@ impl<'a> Replacement<'a> {
     async fn at_once(&self, link: &mut Link, sql: &Sql) -> Result<bool, Fault> {
         let Self { old, seen, frozen, new, record } = *self;
         let found = link.send(sql.replace(old, seen, frozen, new, record)).await?;
-        // The second statement is the one about the old record.
+        // The second statement adds the new record if the old one is what was seen.
         Ok(found.get(1) == Some(&1))
     }
 

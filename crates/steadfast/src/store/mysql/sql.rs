@@ -149,11 +149,11 @@ impl Sql {
         )
     }
 
-    /// Writes a transaction for one round trip: change or delete the old record if it has the version seen,
-    /// and only if that was so add the new one.
+    /// Writes a transaction for one round trip: add the new record if the old one has the version seen, then
+    /// change or delete the old one, under the same condition.
     ///
-    /// The new record hangs on `ROW_COUNT()`, which in the statement after an update is the number of rows
-    /// that it found.
+    /// The first statement locks the old record, so both find the same. Neither asks what the other has done:
+    /// a server that can't tell the client an answer runs the rest all the same, and counts no rows.
     pub(super) fn replace(
         &self,
         old: &StoreKey,
@@ -162,52 +162,57 @@ impl Sql {
         new: &StoreKey,
         record: &Record,
     ) -> String {
-        let t = &self.table;
         let frozen_len = frozen.map_or(0, |frozen| frozen.payload.len());
         let mut batch =
             String::with_capacity(Self::REST_OF_REPLACE + 2 * (record.payload.len() + frozen_len));
         batch.push_str(BEGIN);
-        match frozen {
-            None => add(&mut batch, format_args!(";DELETE FROM {t}")),
-            Some(frozen) => {
-                let Record { payload, version, expires_at, user } = frozen;
-                let (version, hour) = (version.as_u64(), purge_hour(*expires_at));
-                let expires_at = expires_at.as_micros();
-                add(
-                    &mut batch,
-                    format_args!(
-                        ";UPDATE {t} SET version={version},expires_at={expires_at},purge_hour={hour}"
-                    ),
-                );
-                batch.push_str(",lease_until=0,user_key=");
-                literal(&mut batch, user.as_ref().map(|user| &user.as_bytes()[..]));
-                batch.push_str(",payload=");
-                literal(&mut batch, Some(payload));
-            }
-        }
-        batch.push_str(" WHERE record_key=");
-        literal(&mut batch, Some(old.as_bytes()));
-        add(&mut batch, format_args!(" AND version={}", seen.as_u64()));
-
-        let Record { payload, version, expires_at, user } = record;
-        add(
-            &mut batch,
-            format_args!(
-                ";INSERT INTO {t} (version,expires_at,purge_hour,lease_token,lease_until,record_key,\
-                 user_key,payload) SELECT {},{},{},0,0,",
-                version.as_u64(),
-                expires_at.as_micros(),
-                purge_hour(*expires_at)
-            ),
-        );
-        literal(&mut batch, Some(new.as_bytes()));
-        batch.push(',');
-        literal(&mut batch, user.as_ref().map(|user| &user.as_bytes()[..]));
-        batch.push(',');
-        literal(&mut batch, Some(payload));
-        batch.push_str(" FROM DUAL WHERE ROW_COUNT()=1;");
+        self.add_beside(&mut batch, new, record);
+        where_seen(&mut batch, old, seen);
+        batch.push_str(" FOR UPDATE");
+        self.add_change(&mut batch, frozen);
+        where_seen(&mut batch, old, seen);
+        batch.push(';');
         batch.push_str(COMMIT);
         batch
+    }
+
+    /// Adds the statement that stores a record if another one is there, up to the condition for that one.
+    fn add_beside(&self, batch: &mut String, key: &StoreKey, record: &Record) {
+        let t = &self.table;
+        let Record { payload, version, expires_at, user } = record;
+        let (version, hour, expires_at) = (version.as_u64(), purge_hour(*expires_at), expires_at.as_micros());
+        add(
+            batch,
+            format_args!(
+                ";INSERT INTO {t} (version,expires_at,purge_hour,lease_token,lease_until,record_key,\
+                 user_key,payload) SELECT {version},{expires_at},{hour},0,0,"
+            ),
+        );
+        literal(batch, Some(key.as_bytes()));
+        batch.push(',');
+        literal(batch, user.as_ref().map(|user| &user.as_bytes()[..]));
+        batch.push(',');
+        literal(batch, Some(payload));
+        add(batch, format_args!(" FROM {t}"));
+    }
+
+    /// Adds the statement that changes a record and ends its lease, or deletes it, up to the condition.
+    fn add_change(&self, batch: &mut String, to: Option<&Record>) {
+        let t = &self.table;
+        let Some(Record { payload, version, expires_at, user }) = to else {
+            return add(batch, format_args!(";DELETE FROM {t}"));
+        };
+        let (version, hour, expires_at) = (version.as_u64(), purge_hour(*expires_at), expires_at.as_micros());
+        add(
+            batch,
+            format_args!(
+                ";UPDATE {t} SET version={version},expires_at={expires_at},purge_hour={hour},lease_until=0,\
+                 user_key="
+            ),
+        );
+        literal(batch, user.as_ref().map(|user| &user.as_bytes()[..]));
+        batch.push_str(",payload=");
+        literal(batch, Some(payload));
     }
 
     /// Writes the deletion of those of some records that have expired by the time of the deletion.
@@ -228,6 +233,13 @@ impl Sql {
 /// the time, and whether it does.
 fn as_holder(token: &str) -> String {
     format!("IF(lease_token={token},payload,''),version,expires_at,user_key,{},lease_token={token}", now!())
+}
+
+/// Adds the condition that a record has the version that was seen.
+fn where_seen(statement: &mut String, key: &StoreKey, seen: Version) {
+    statement.push_str(" WHERE record_key=");
+    literal(statement, Some(key.as_bytes()));
+    add(statement, format_args!(" AND version={}", seen.as_u64()));
 }
 
 /// Adds text to a statement.

@@ -1,7 +1,7 @@
 //! What PHP calls sessions and their locks in Redis and Memcached, and what a lock of this process holds.
 
-#[cfg(feature = "redis")]
 use std::fmt;
+#[cfg(feature = "redis")]
 use std::net::IpAddr;
 
 use super::Site;

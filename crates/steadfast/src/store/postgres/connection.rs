@@ -85,6 +85,8 @@ impl Connection {
     }
 
     /// Runs a statement that returns one row or none.
+    ///
+    /// Boxed is what is not prepared, so that prepared statements have no room for what precedes them.
     pub(super) async fn query_opt(
         &self,
         statement: Statement,
@@ -92,7 +94,10 @@ impl Connection {
     ) -> Result<Option<Row>, PgError> {
         match self.prepared.get(statement as usize) {
             Some(prepared) => self.client().query_opt(prepared, params).await,
-            None => self.client().query_typed_opt(self.texts.of(statement), &typed(statement, params)).await,
+            None => {
+                let params = typed(statement, params);
+                Box::pin(self.client().query_typed_opt(self.texts.of(statement), &params)).await
+            }
         }
     }
 
@@ -100,7 +105,10 @@ impl Connection {
     pub(super) async fn query(&self, statement: Statement, params: Params<'_>) -> Result<Vec<Row>, PgError> {
         match self.prepared.get(statement as usize) {
             Some(prepared) => self.client().query(prepared, params).await,
-            None => self.client().query_typed(self.texts.of(statement), &typed(statement, params)).await,
+            None => {
+                let params = typed(statement, params);
+                Box::pin(self.client().query_typed(self.texts.of(statement), &params)).await
+            }
         }
     }
 
@@ -108,7 +116,10 @@ impl Connection {
     pub(super) async fn execute(&self, statement: Statement, params: Params<'_>) -> Result<u64, PgError> {
         match self.prepared.get(statement as usize) {
             Some(prepared) => self.client().execute(prepared, params).await,
-            None => self.client().execute_typed(self.texts.of(statement), &typed(statement, params)).await,
+            None => {
+                let params = typed(statement, params);
+                Box::pin(self.client().execute_typed(self.texts.of(statement), &params)).await
+            }
         }
     }
 }

@@ -5,11 +5,12 @@
 //! the first one's answer, and then send the rest of the second to whoever is there (decision 0016).
 
 use std::future::Future;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::sync::{Mutex, MutexGuard};
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout};
 use tokio_postgres::{Error as PgError, Row};
 
 use super::clients::{Role, Source};
@@ -82,9 +83,14 @@ impl Slot {
 
     /// Returns the connection, opened anew if it is gone.
     pub(super) async fn connection(&self) -> Result<Arc<Connection>> {
-        if let Some(connection) = self.live() {
-            return Ok(connection);
+        match self.live() {
+            Some(connection) => Ok(connection),
+            // Boxed, so that not every call has room for what is rare.
+            None => Box::pin(self.reopened()).await,
         }
+    }
+
+    async fn reopened(&self) -> Result<Arc<Connection>> {
         let asked = Instant::now();
         let mut last_failure = self.last_failure.lock().await;
         if let Some(connection) = self.live() {
@@ -114,28 +120,30 @@ impl Slot {
     /// Runs a statement that returns one row or none.
     pub(super) async fn query_opt(&self, statement: Statement, params: Params<'_>) -> Result<Option<Row>> {
         let call = self.begin().await?;
-        let answer = call.answer(call.connection.query_opt(statement, params)).await;
+        let answer = call.answer(pin!(call.connection.query_opt(statement, params))).await;
         call.end(answer)
     }
 
     /// Runs a statement that returns rows.
     pub(super) async fn query(&self, statement: Statement, params: Params<'_>) -> Result<Vec<Row>> {
         let call = self.begin().await?;
-        let answer = call.answer(call.connection.query(statement, params)).await;
+        let answer = call.answer(pin!(call.connection.query(statement, params))).await;
         call.end(answer)
     }
 
     /// Runs a statement and returns how many rows it wrote.
     pub(super) async fn execute(&self, statement: Statement, params: Params<'_>) -> Result<u64> {
         let call = self.begin().await?;
-        let answer = call.answer(call.connection.execute(statement, params)).await;
+        let answer = call.answer(pin!(call.connection.execute(statement, params))).await;
         call.end(answer)
     }
 
     async fn begin(&self) -> Result<Call<'_>> {
-        let deadline = Instant::now() + self.opening.connect_timeout + self.opening.timeout;
         let turn = match &self.turn {
-            Some(turn) => Some(timeout_at(deadline, turn.lock()).await.map_err(|_| too_slow())?),
+            Some(turn) => {
+                let patience = self.opening.connect_timeout + self.opening.timeout;
+                Some(timeout(patience, turn.lock()).await.map_err(|_| too_slow())?)
+            }
             None => None,
         };
         let connection = self.connection().await?;
@@ -175,10 +183,12 @@ struct Call<'a> {
 
 impl Call<'_> {
     /// Waits for the answer; `None` if it is overdue.
-    async fn answer<T>(
-        &self,
-        answer: impl Future<Output = Result<T, PgError>>,
-    ) -> Option<Result<T, PgError>> {
+    ///
+    /// The answer is pinned by the caller: moved in here it would have its room twice in each future.
+    async fn answer<T, F>(&self, answer: Pin<&mut F>) -> Option<Result<T, PgError>>
+    where
+        F: Future<Output = Result<T, PgError>>,
+    {
         timeout(self.slot.opening.timeout, answer).await.ok()
     }
 

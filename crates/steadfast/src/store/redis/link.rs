@@ -58,7 +58,7 @@ impl Link {
 
     /// Returns the connection, and opens one if there is none.
     pub(in crate::store) async fn live(self: &Arc<Self>) -> Result<Arc<Live>, Fault> {
-        let mut dialing = {
+        let dialing = {
             let mut state = self.lock();
             if let Some(live) = state.live.as_ref().filter(|live| !live.ended.load(Ordering::Relaxed)) {
                 return Ok(Arc::clone(live));
@@ -66,6 +66,12 @@ impl Link {
             state.live = None;
             self.dial(&mut state)?
         };
+        // Boxed, so that not every call has room for a wait that is rare.
+        Box::pin(self.dialed(dialing)).await
+    }
+
+    /// Waits for a connection that is being opened.
+    async fn dialed(&self, mut dialing: Dialing) -> Result<Arc<Live>, Fault> {
         let timeout = self.dialer.options.connect_timeout;
         let dialed = tokio::time::timeout(timeout, dialing.wait_for(Option::is_some)).await;
         let Ok(dialed) = dialed else { return Err(Fault::ConnectTimedOut) };

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use steadfast::conformance::{Harness, TestTime, conformance_suite};
 use steadfast::store::memcached::{MemcachedOptions, MemcachedStore};
+use steadfast_servers::Proxy;
 
+use crate::resets::{self, Reset};
 use crate::servers::{address, dsn, far_away};
 
 /// The server counts whole seconds, and a lease is held for one of them more than asked for. So this is the
@@ -40,6 +42,21 @@ async fn on(options: MemcachedOptions) -> Harness {
     let first = options.clone().connect().await.unwrap();
     let second = options.connect().await.unwrap();
     Harness::new(first, second, TestTime::Real { step: STEP })
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_acknowledged_holds_under_resets() {
+    let harness = async || {
+        let options = own();
+        let handle = async || {
+            let proxy = Proxy::start(address(&dsn("MEMCACHED"))).unwrap();
+            let store = options.clone().server(proxy.address().to_string()).connect().await.unwrap();
+            Reset::new(store, proxy)
+        };
+        Harness::new(handle().await, handle().await, TestTime::Real { step: STEP })
+    };
+    // A replacement takes several commands: what a failed one leaves behind ends by its time.
+    resets::suite(harness, |case| !case.contains("replace")).await;
 }
 
 conformance_suite! { mod far_away_server, from_far_away }

@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use steadfast::conformance::{Harness, TestTime, conformance_suite};
+use steadfast_servers::Proxy;
 
 use super::fixture::Table;
+use crate::resets::{self, Reset};
 use crate::servers::{address, dsn, far_away};
 
 const TIME: TestTime = TestTime::Real { step: Duration::from_millis(300) };
@@ -27,6 +29,19 @@ async fn from_far_away() -> Harness {
     let through = proxy.dsn(&direct);
     let open = async || table.options_by(&through).open().await.unwrap();
     Harness::new(open().await, open().await, TIME).keeping(proxy).keeping(table)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_acknowledged_holds_under_resets() {
+    let harness = async || {
+        let (table, direct) = (Table::new().await, dsn("POSTGRES"));
+        let handle = async || {
+            let proxy = Proxy::start(address(&direct)).unwrap();
+            Reset::new(table.options_by(&proxy.dsn(&direct)).open().await.unwrap(), proxy)
+        };
+        Harness::new(handle().await, handle().await, TIME).keeping(table)
+    };
+    resets::suite(harness, |_| true).await;
 }
 
 conformance_suite! { mod far_away_connections, from_far_away }
