@@ -12,7 +12,8 @@ use steadfast::store::{Acquired, Lease, LeaseToken, Record, SharedStore, Store a
 use steadfast::{Clock as _, SystemClock};
 use steadfast_servers::Proxy;
 
-use crate::engines::{BLOB, Engine, raw};
+use crate::engine::Engine;
+use crate::raw::{self, BLOB};
 use crate::stats::{Random, estimate, quantile};
 use crate::{Result, block_on};
 
@@ -50,7 +51,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let path = folder.path().join("sessions.db");
         let mut took = measure(&open(&path)?, &open(&path)?, options.times).await?;
         print("sqlite", "none", &mut took, None);
-        for engine in Engine::ALL {
+        for engine in Engine::NETWORK {
             between_machines(engine, options.times).await?;
         }
         Ok(())
@@ -59,7 +60,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// Measures an engine directly, and over a network that is slow enough to count round trips in.
 async fn between_machines(engine: Engine, times: usize) -> Result<()> {
-    let server = engine.start()?;
+    let server = engine.start()?.ok_or("an engine without a server")?;
     engine.prepare(&server.dsn()).await?;
     let proxy = Proxy::start(server.address())?;
     proxy.latency(LATENCY);

@@ -27,9 +27,3 @@ pub(crate) async fn send(
     let pair = line.to_str()?.split(';').next().unwrap_or_default();
     Ok(Some(HeaderValue::from_str(pair)?))
 }
-
-/// Starts a session and returns its cookie.
-pub(crate) async fn start(app: &mut Router, driver: &str) -> Result<HeaderValue> {
-    let cookie = send(app, &format!("/{driver}/start"), None).await?;
-    Ok(cookie.ok_or("the session was given no cookie")?)
-}

@@ -1,31 +1,44 @@
 //! The load: 16 connections, 16 sessions in turn on each, one request at a time.
 
-use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::task::LocalSet;
+use tokio::time::timeout;
 
 use crate::Result;
+use crate::http::{Cookies, Response, request};
 
 const CONNECTIONS: usize = 16;
 
 const SESSIONS: usize = 256;
+
+/// How much longer than its time a measurement may take before its server counts as one that hangs.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 pub(crate) struct Load {
     connections: Vec<Connection>,
     cookies: Rc<[String]>,
 }
 
+/// What came of the requests that were sent.
+#[derive(Debug, Default)]
+pub(crate) struct Sent {
+    /// How long each took, in microseconds.
+    pub(crate) took: Vec<f64>,
+    /// How many were answered with another status than 200.
+    pub(crate) refused: u32,
+    pub(crate) elapsed: Duration,
+}
+
 impl Load {
     pub(crate) async fn connect(address: SocketAddr) -> Result<Self> {
         let mut connections = Vec::new();
         for _ in 0..CONNECTIONS {
-            let stream = TcpStream::connect(address).await?;
-            stream.set_nodelay(true)?;
-            connections.push(Connection { stream, buffer: vec![0; 4096] });
+            connections.push(Connection::open(address).await?);
         }
         Ok(Self { connections, cookies: Rc::new([]) })
     }
@@ -33,52 +46,89 @@ impl Load {
     /// Starts the sessions of the requests that follow.
     pub(crate) async fn start_sessions(&mut self, path: &str) -> Result<()> {
         let mut cookies = Vec::new();
-        for _ in 0..SESSIONS {
-            let response = self.connections[0].send(&request(path, "")).await?;
-            let cookie = header(response, "set-cookie: ").ok_or("the session was given no cookie")?;
-            cookies.push(cookie.split(';').next().unwrap_or_default().to_owned());
+        for number in 0..SESSIONS {
+            let connection = &mut self.connections[number % CONNECTIONS];
+            let response = timeout(PATIENCE, connection.send(&request(path, ""))).await;
+            let response = response.map_err(|_| "no answer to a sign-in")??;
+            let mut own = Cookies::default();
+            own.take(&response);
+            if response.status != 200 || own.is_empty() {
+                return Err(format!("a sign-in is answered with {}", response.status).into());
+            }
+            cookies.push(own.line());
         }
         self.cookies = cookies.into();
         Ok(())
     }
 
-    /// Sends one request, of the first session if there is one, and returns the body of the response.
-    pub(crate) async fn get(&mut self, path: &str) -> Result<String> {
-        let cookie = self.cookies.first().map_or("", String::as_str);
-        let response = self.connections[0].send(&request(path, cookie)).await?;
-        Ok(response.split_once("\r\n\r\n").map_or("", |(_, body)| body).to_owned())
+    /// Sends cookies as long as those of sessions to a server that has none.
+    pub(crate) fn pretend_sessions(&mut self) {
+        self.cookies = (0..SESSIONS).map(|number| format!("session={number:064}")).collect();
     }
 
-    /// Sends requests for a while, and returns how many.
-    pub(crate) async fn run(&mut self, path: &str, time: Duration) -> Result<u32> {
+    /// Starts many sessions, with all connections, and forgets them.
+    pub(crate) async fn start_many(&mut self, path: &str, sessions: usize, time: Duration) -> Result<()> {
+        let requests: Rc<[_]> = Rc::new([request(path, "")]);
+        let each = sessions / CONNECTIONS;
+        let done = self.on_each(requests, time, move |_, sent| sent < each).await?;
+        if done.refused > 0 || done.took.len() < each * CONNECTIONS {
+            return Err(format!("{} sessions started, {} refused", done.took.len(), done.refused).into());
+        }
+        Ok(())
+    }
+
+    /// Sends one request, of the first session if there is one, and returns status and body of the response.
+    pub(crate) async fn get(&mut self, path: &str) -> Result<(u16, String)> {
+        let cookie = self.cookies.first().map_or("", String::as_str);
+        let request = request(path, cookie);
+        let response = timeout(PATIENCE, self.connections[0].send(&request)).await;
+        let response = response.map_err(|_| format!("no answer to {path}"))??;
+        Ok((response.status, response.body.to_owned()))
+    }
+
+    /// Sends requests for a while.
+    pub(crate) async fn run(&mut self, path: &str, time: Duration) -> Result<Sent> {
         let requests: Rc<[_]> = self.cookies.iter().map(|cookie| request(path, cookie)).collect();
-        let (sent, until) = (Rc::new(Cell::new(0_u32)), Instant::now() + time);
-        let tasks = tokio::task::LocalSet::new();
+        self.on_each(requests, time + PATIENCE, move |elapsed, _| elapsed < time).await
+    }
+
+    /// Sends requests on each connection while `more`, told how long it has been and how many it has sent,
+    /// says so. Each connection has sessions of its own, so that no two requests of one overlap.
+    async fn on_each(
+        &mut self,
+        requests: Rc<[Vec<u8>]>,
+        limit: Duration,
+        more: impl Fn(Duration, usize) -> bool + Copy + 'static,
+    ) -> Result<Sent> {
+        let (began, tasks) = (Instant::now(), LocalSet::new());
         let mut running = Vec::new();
         for (number, mut connection) in self.connections.drain(..).enumerate() {
-            let (requests, sent) = (Rc::clone(&requests), Rc::clone(&sent));
+            let requests = Rc::clone(&requests);
             running.push(tasks.spawn_local(async move {
-                // Each connection has sessions of its own, so that no two requests of one overlap.
-                let mut own = requests.iter().skip(number).step_by(CONNECTIONS).cycle();
-                while let Some(request) = own.next().filter(|_| Instant::now() < until) {
-                    sent.set(sent.get() + 1);
-                    connection.send(request).await?;
+                let (mut took, mut refused) = (Vec::new(), 0);
+                let first = number % requests.len();
+                let mut own = requests.iter().skip(first).step_by(CONNECTIONS).cycle();
+                let mut now = began;
+                while let Some(request) = own.next().filter(|_| more(now - began, took.len())) {
+                    let response = connection.send(request).await?;
+                    refused += u32::from(response.status != 200);
+                    let answered = Instant::now();
+                    took.push((answered - now).as_secs_f64() * 1e6);
+                    now = answered;
                 }
-                Ok::<_, Box<dyn std::error::Error + Send + Sync>>(connection)
+                Ok::<_, Box<dyn std::error::Error + Send + Sync>>((connection, took, refused))
             }));
         }
-        tasks.await;
+        timeout(limit, tasks).await.map_err(|_| "requests are not answered any more")?;
+        let mut sent = Sent { elapsed: began.elapsed(), ..Sent::default() };
         for connection in running {
-            self.connections.push(connection.await??);
+            let (connection, took, refused) = connection.await??;
+            self.connections.push(connection);
+            sent.took.extend(took);
+            sent.refused += refused;
         }
-        Ok(sent.get())
+        Ok(sent)
     }
-}
-
-fn request(path: &str, cookie: &str) -> Vec<u8> {
-    let cookie = if cookie.is_empty() { String::new() } else { format!("cookie: {cookie}\r\n") };
-    format!("GET {path} HTTP/1.1\r\nhost: bench\r\nuser-agent: Mozilla/5.0 (X11; Linux x86_64)\r\naccept: */*\r\n{cookie}\r\n")
-        .into_bytes()
 }
 
 struct Connection {
@@ -87,8 +137,14 @@ struct Connection {
 }
 
 impl Connection {
-    /// Sends a request and reads its response, which is a success.
-    async fn send(&mut self, request: &[u8]) -> Result<&str> {
+    async fn open(address: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, buffer: vec![0; 8 * 1_024] })
+    }
+
+    /// Sends a request and reads its response.
+    async fn send(&mut self, request: &[u8]) -> Result<Response<'_>> {
         self.stream.write_all(request).await?;
         let mut len = 0;
         loop {
@@ -97,23 +153,10 @@ impl Connection {
                 return Err("the server closed the connection, or said too much".into());
             }
             len += read;
-            if let Some(whole) = whole(std::str::from_utf8(&self.buffer[..len])?)? {
-                return Ok(std::str::from_utf8(&self.buffer[..whole])?);
+            if Response::parse(&self.buffer[..len])?.is_some() {
+                break;
             }
         }
+        Response::parse(&self.buffer[..len])?.ok_or_else(|| "a response that is gone".into())
     }
-}
-
-/// Returns the length of a response, once all of it is there.
-fn whole(response: &str) -> Result<Option<usize>> {
-    let Some(head) = response.find("\r\n\r\n") else { return Ok(None) };
-    if !response.starts_with("HTTP/1.1 200 ") {
-        return Err(format!("unexpected response: {response}").into());
-    }
-    let body: usize = header(&response[..head + 2], "content-length: ").unwrap_or("0").parse()?;
-    Ok((response.len() >= head + 4 + body).then_some(head + 4 + body))
-}
-
-fn header<'a>(response: &'a str, name: &str) -> Option<&'a str> {
-    response.split("\r\n").find_map(|line| line.strip_prefix(name))
 }

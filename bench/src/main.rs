@@ -1,17 +1,24 @@
-//! What sessions cost. `cargo run --release -p steadfast-bench -- COMMAND`; what was found is in
-//! `docs/benchmarks.md`.
+//! What sessions cost. `cargo run --release -- COMMAND` in `bench/`; what was found is in `docs/benchmarks.md`.
 #![expect(clippy::print_stdout, reason = "a command-line tool talks on stdout")]
 
-mod app;
-mod ceiling;
-mod counts;
-mod engines;
-mod files;
+mod behaviour;
+mod browser;
+mod commands;
+mod contenders;
+mod engine;
 mod hand_over;
 mod http;
 mod in_process;
+mod lineup;
 mod load;
+mod machine;
 mod memory;
+mod raw;
+mod report;
+mod run;
+mod scale;
+mod serve;
+mod speed;
 mod stats;
 
 use std::process::ExitCode;
@@ -20,7 +27,7 @@ use clap::{Parser, Subcommand};
 
 type Result<T, E = Box<dyn std::error::Error + Send + Sync>> = std::result::Result<T, E>;
 
-/// Measures what sessions cost.
+/// Measures what sessions cost, and writes it to `docs/benchmarks.md`.
 #[derive(Parser)]
 struct Cli {
     #[command(subcommand)]
@@ -29,40 +36,35 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Processor time per request of a server, beside the same server without sessions.
-    Http(http::Options),
-    /// Processor time per request of the probe on network engines, beside the raw calls.
-    Engines(engines::Options),
-    /// Instructions and allocations per request, counted by valgrind.
-    Counts(counts::Options),
-    /// Memory per session of the memory driver.
-    Memory(memory::Options),
-    /// Open, commit and purge of the files driver, among few and many session files.
-    Files(files::Options),
+    /// Everything that goes into the report: speed, commands, behaviour, memory, scale.
+    All(run::Options),
+    /// Processor time, throughput and latency of requests, beside the ceilings and the peers.
+    Speed(run::Options),
+    /// Commands at the store for each request.
+    Commands(run::Options),
+    /// What happens when requests meet, a handler panics, or the store is away.
+    Behaviour(run::Options),
+    /// Memory per session, in the process of the web server.
+    Memory(run::Options),
+    /// Requests among few and many sessions, and while many that have expired are purged.
+    Scale(run::Options),
     /// How long a session's lease takes from one node to another.
     HandOver(hand_over::Options),
-    /// The server that `http` measures.
+    /// A server that is measured.
     #[command(hide = true)]
-    Serve(http::ServeOptions),
-    /// The server that `engines` compares the probe with.
-    #[command(hide = true)]
-    Ceiling(engines::CeilingOptions),
-    /// The requests that `counts` counts.
-    #[command(hide = true)]
-    Requests(counts::RequestsOptions),
+    Serve(steadfast_bench_routes::Serve),
 }
 
 fn main() -> ExitCode {
     let done = match Cli::parse().command {
-        Command::Http(options) => http::run(&options),
-        Command::Engines(options) => engines::run(&options),
-        Command::Counts(options) => counts::run(&options),
-        Command::Memory(options) => memory::run(&options),
-        Command::Files(options) => files::run(&options),
+        Command::All(options) => run::all(&options),
+        Command::Speed(options) => run::speed(&options),
+        Command::Commands(options) => run::commands(&options),
+        Command::Behaviour(options) => run::behaviour(&options),
+        Command::Memory(options) => run::memory(&options),
+        Command::Scale(options) => run::scale(&options),
         Command::HandOver(options) => hand_over::run(&options),
-        Command::Serve(options) => http::serve(&options),
-        Command::Ceiling(options) => engines::serve(&options),
-        Command::Requests(options) => counts::requests(&options),
+        Command::Serve(options) => serve::run(&options),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,55 +1,44 @@
-//! Memory per session of the memory driver.
+//! Memory per session in the process of the web server, the same way for all.
 
-use std::num::NonZeroUsize;
+use std::fmt::Write as _;
+use std::time::Duration;
 
-use clap::Args;
-use steadfast::Sessions;
-use steadfast::store::Store as _;
-use steadfast::store::memory::MemoryStore;
+use crate::Result;
+use crate::contenders::MERGE;
+use crate::engine::Engine;
+use crate::lineup::{self, Web};
+use crate::report::{Report, grouped};
 
-use crate::{Result, app, block_on, in_process};
+/// How long the sessions of one server may take to start.
+const LIMIT: Duration = Duration::from_secs(60);
 
-#[derive(Args)]
-pub(crate) struct Options {
-    /// How many sessions are started.
-    #[arg(long, default_value_t = 200_000)]
-    sessions: u32,
-}
-
-pub(crate) fn run(options: &Options) -> Result<()> {
-    block_on(async {
-        let store = MemoryStore::new();
-        let sessions = Sessions::builder().purge_every(None).store(store.clone());
-        let mut app = app::routes("memory", &sessions);
-        in_process::start(&mut app, "memory").await?;
-        let before = resident_bytes()?;
-        for _ in 0..options.sessions {
-            in_process::start(&mut app, "memory").await?;
-        }
-        let used = resident_bytes()? - before;
-        let encoded = encoded_bytes(&store).await?;
-        let per_session = used / u64::from(options.sessions);
-        let bar = encoded * 3 / 2 + 200;
-        let verdict = if per_session <= bar { "met" } else { "missed" };
-        println!("| sessions | encoded bytes each | resident bytes each | bar | |");
-        println!("| ---: | ---: | ---: | ---: | --- |");
-        println!("| {} | {encoded} | {per_session} | {bar} | {verdict} |", options.sessions);
-        Ok(())
-    })
-}
-
-/// Returns how large a record is, on average of some.
-async fn encoded_bytes(store: &MemoryStore) -> Result<u64> {
-    const SOME: NonZeroUsize = NonZeroUsize::new(1_000).expect("1,000 is not zero");
-    let some = store.page(None, SOME).await?;
-    let bytes: usize = some.iter().map(|listed| listed.record.payload.len()).sum();
-    Ok(u64::try_from(bytes / some.len())?)
-}
-
-/// Returns the memory that this process has resident.
-fn resident_bytes() -> Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).ok_or("no resident size")?;
-    let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse()?;
-    Ok(kibibytes * 1_024)
+pub(crate) async fn run(sessions: usize, report: &Report) -> Result<()> {
+    let mut used = Vec::new();
+    for contender in lineup::on(Engine::Memory) {
+        println!("memory of {} sessions: {}", grouped(f64::from(u32::try_from(sessions)?)), contender.name);
+        let mut web = Web::start(contender, Some(Engine::Memory), &None).await;
+        let each = web.fill(sessions, LIMIT).await;
+        used.push((contender, each, web.failure().map(str::to_owned)));
+    }
+    let mut text = format!(
+        "{} sessions of the profile, started by sign-ins; the growth of the process, divided.\n\n\
+         | | resident bytes for each session |\n| --- | ---: |\n",
+        grouped(f64::from(u32::try_from(sessions)?)),
+    );
+    for (contender, each, failure) in &used {
+        let each = each.map_or_else(|| failure.clone().unwrap_or_default(), grouped);
+        let _ = writeln!(text, "| {} | {each} |", contender.name);
+    }
+    let ours = used.iter().find(|(contender, ..)| **contender == MERGE).and_then(|(_, each, _)| *each);
+    let peers = used.iter().filter(|(contender, ..)| !contender.is_ours());
+    let least = peers.filter_map(|(contender, each, _)| Some((contender.name, (*each)?)));
+    if let (Some(ours), Some((name, least))) = (ours, least.min_by(|a, b| a.1.total_cmp(&b.1))) {
+        let verdict = if ours < least { "met" } else { "missed" };
+        let (ours, least) = (grouped(ours), grouped(least));
+        let _ = writeln!(
+            text,
+            "\nBar: below every peer's. {ours} bytes against {least} of {name}: **{verdict}**."
+        );
+    }
+    report.write("memory", &text)
 }

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use crate::bench;
 use crate::cargo::cargo;
 use crate::fuzz::CXX;
 use crate::stage::{Counts, Stage};
@@ -27,13 +28,22 @@ pub(crate) const STAGES: [Stage; 5] = [
 ];
 
 fn fmt() -> Result<Counts> {
-    one("cargo fmt", &mut cargo(["fmt", "--all", "--check"]))
+    let mut counts = one("cargo fmt", &mut cargo(["fmt", "--all", "--check"]))?;
+    for manifest in bench::manifests()? {
+        let what = format!("cargo fmt in {}", manifest.display());
+        let mut fmt = cargo(["fmt", "--all", "--check", "--manifest-path"]);
+        counts.check(&what, process::run(fmt.arg(manifest)));
+    }
+    Ok(counts)
 }
 
 fn clippy() -> Result<Counts> {
     let mut counts = one("cargo clippy", &mut clippy_on("--all-targets"))?;
     // `--all-targets` leaves out a test that is not run by default.
     counts += &one("cargo clippy --test browser", &mut clippy_on("--test=browser"))?;
+    let mut clippy = bench::cargo("clippy");
+    clippy.args(["--workspace", "--all-targets", "--", "-D", "warnings"]);
+    counts += &one("cargo clippy in bench", &mut clippy)?;
     Ok(counts)
 }
 

@@ -9,6 +9,7 @@
 //! environment variable.
 #![expect(clippy::print_stdout, reason = "a command-line tool talks on stdout")]
 
+mod bench;
 mod browser;
 mod cargo;
 mod counts;

@@ -1,10 +1,10 @@
-//! Stage `rust`: unit, integration and documentation tests of the whole workspace.
+//! Stage `rust`: unit, integration and documentation tests of the whole workspace, and of the benchmarks.
 
 use std::process::Command;
 
 use crate::cargo::cargo;
 use crate::stage::{Counts, Stage};
-use crate::{Result, process, servers};
+use crate::{Result, bench, process, servers};
 
 pub(crate) const STAGE: Stage =
     Stage { name: "rust", about: "unit, integration and documentation tests", needs: &servers::TOOLS, run };
@@ -14,7 +14,9 @@ fn run() -> Result<Counts> {
     let test = ["test", "--workspace", "--all-features", "--no-fail-fast"];
     process::run(cargo(test).arg("--no-run"))?;
     let servers = servers::start()?;
-    count(cargo(test).envs(servers.variables()))
+    let mut counts = count(cargo(test).envs(servers.variables()))?;
+    counts += &count(bench::cargo("test").args(["--workspace", "--no-fail-fast"]))?;
+    Ok(counts)
 }
 
 /// Runs a `cargo test` and counts what its harnesses report.
