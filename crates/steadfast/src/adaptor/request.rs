@@ -38,7 +38,8 @@ pub(super) async fn open(head: &impl RequestHead, access: Option<Access>) -> Res
     let exchange = attached(head)?;
     let access = access.unwrap_or_else(|| exchange.core().policy.concurrency.into());
     let client = || client(exchange.core(), head, access);
-    exchange.open(access, Opening::Request(client)).await?;
+    let is_background = || request_kind(head.headers()) == RequestKind::Background;
+    exchange.open(access, Opening::Request { client, is_background }).await?;
     Ok(exchange)
 }
 
@@ -61,7 +62,6 @@ fn client<R: RequestHead>(core: &Core, head: &R, access: Access) -> Result<Clien
         user_agent: if writes { String::from_utf8_lossy(agent).into_owned() } else { String::new() },
         bound_ip: policy.match_ip.zip(ip).map(|(part, ip)| ip_fingerprint(ip, part)),
         bound_agent: policy.match_user_agent.then(|| agent_fingerprint(agent)),
-        background: writes && request_kind(headers) == RequestKind::Background,
         before: core
             .import
             .as_ref()

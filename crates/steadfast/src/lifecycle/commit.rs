@@ -64,7 +64,7 @@ impl Exchange {
     /// # Errors
     ///
     /// As [`commit`](Self::commit).
-    pub(crate) fn begin_commit(self: &Arc<Self>) -> Result<Option<Box<Prepared>>> {
+    pub(crate) fn begin_commit(self: &Arc<Self>) -> Result<Option<Prepared>> {
         if self.with(|work| std::mem::replace(&mut work.state.phase, Phase::Closed)) == Phase::Closed {
             return Ok(None);
         }
@@ -77,13 +77,13 @@ impl Exchange {
                 self.settle(prepared, Instant::now());
                 Ok(None)
             }
-            Ok(prepared) => Ok(Some(Box::new(prepared))),
+            Ok(prepared) => Ok(Some(prepared)),
             Err(error) => Err(self.commit_failed(error)),
         }
     }
 
     /// Does what [`begin_commit`](Self::begin_commit) left to be done.
-    pub(crate) async fn finish_commit(self: &Arc<Self>, prepared: Box<Prepared>) -> Result<()> {
+    pub(crate) async fn finish_commit(self: &Arc<Self>, prepared: Prepared) -> Result<()> {
         self.store(prepared).await.map_err(|error| self.commit_failed(error))
     }
 
@@ -95,7 +95,7 @@ impl Exchange {
     }
 
     /// Boxes what only a conflict needs: each commit carries room for what is not.
-    async fn store(self: &Arc<Self>, mut prepared: Box<Prepared>) -> Result<()> {
+    async fn store(self: &Arc<Self>, mut prepared: Prepared) -> Result<()> {
         let mut in_line = None;
         for _ in 0..TRIES {
             let began = Instant::now();
@@ -108,7 +108,7 @@ impl Exchange {
             }
             match self.send_or_conflict(&prepared.op).await? {
                 Sent::Done => {
-                    self.settle(*prepared, began);
+                    self.settle(prepared, began);
                     return Ok(());
                 }
                 Sent::KeyTaken => self.with(|work| (work.reserved, work.client.adopted) = (None, None)),
@@ -127,7 +127,7 @@ impl Exchange {
                     Box::pin(self.rebase()).await?;
                 }
             }
-            *prepared = self.with(|work| work.prepare(&self.core))?;
+            prepared = self.with(|work| work.prepare(&self.core))?;
         }
         Err(Error::new(ErrorKind::Busy, "too many requests changed the session at once; try again"))
     }
@@ -146,7 +146,8 @@ impl Exchange {
         let store = &self.core.store;
         match op {
             Op::Nothing => Ok(Sent::Done),
-            Op::Create { new: Fresh { key, written, .. } } => {
+            Op::Create { new } => {
+                let Fresh { key, written, .. } = &**new;
                 Ok(match store.create(key, &written.record).await? {
                     Created::Stored => Sent::Done,
                     Created::IdTaken => Sent::KeyTaken,
@@ -230,12 +231,12 @@ impl Exchange {
             Op::Nothing => self.settle_read(turn, now),
             Op::Create { new } => {
                 self.core.observer.tell(EventKind::Created, &new.key);
-                self.with(|work| work.go_on_from(new, &self.core));
+                self.with(|work| work.go_on_from(*new, &self.core));
             }
-            Op::Update { key, written, .. } => self.settle_update(key, kind, written, turn, began),
+            Op::Update { key, written, .. } => self.settle_update(key, kind, *written, turn, began),
             Op::Replace { old, new, .. } => {
                 let (key, now) = (new.key, new.written.header.seen_at);
-                let before = self.with(|work| work.go_on_from(new, &self.core));
+                let before = self.with(|work| work.go_on_from(*new, &self.core));
                 pass_on(turn);
                 match kind {
                     StoreOp::DeleteAndCreate => {

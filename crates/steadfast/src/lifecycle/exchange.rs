@@ -44,8 +44,6 @@ pub(crate) struct Client {
     pub(crate) bound_ip: Option<[u8; 8]>,
     /// The digest of its user agent, if sessions are bound to it.
     pub(crate) bound_agent: Option<[u8; 8]>,
-    /// The request was made by a script or ahead of time: flash values do not age by it.
-    pub(crate) background: bool,
     /// The id that a new session is to have, because it came with the request. As CodeIgniter 4 does it, if the
     /// policy says so: whoever plants an id in a browser knows the session then.
     pub(crate) adopted: Option<Token>,
@@ -104,13 +102,20 @@ pub(crate) struct Exchange {
     handle: bool,
 }
 
-/// How a session is come by.
-pub(crate) enum Opening<C> {
+/// How a session is come by. What a request says is asked for when it is needed.
+pub(crate) enum Opening<C, B> {
     /// By the cookies of a request.
-    Request(C),
-    /// By its key, by the application itself.
+    Request {
+        client: C,
+        /// The request was made by a script or ahead of time: flash values do not age by it.
+        is_background: B,
+    },
+    /// By its key, by the application itself, for which nothing ages.
     Handle(StoreKey),
 }
+
+/// How the application itself comes by a session.
+pub(crate) type ByKey = Opening<fn() -> Result<Client>, fn() -> bool>;
 
 /// A session at work.
 pub(crate) struct Work {
@@ -204,12 +209,15 @@ impl Exchange {
     /// # Errors
     ///
     /// Whatever the store fails with, and [`ErrorKind::Busy`] if the wait for a turn took too long.
-    pub(crate) async fn open<C: FnOnce() -> Result<Client>>(
-        &self,
-        access: Access,
-        opening: Opening<C>,
-    ) -> Result<()> {
-        let _one_at_a_time = self.opening.lock().await;
+    pub(crate) async fn open<C, B>(&self, access: Access, opening: Opening<C, B>) -> Result<()>
+    where
+        C: FnOnce() -> Result<Client>,
+        B: FnOnce() -> bool,
+    {
+        let _one_at_a_time = match self.opening.try_lock() {
+            Ok(first) => first,
+            Err(_) => self.opening.lock().await,
+        };
         let before = self.cell().as_ref().map(|work| (work.access, work.is_committed()));
         match before {
             Some((had, committed)) if had >= access || committed => Ok(()),

@@ -250,7 +250,7 @@ impl Import {
                 "only a visitor's cookie tells where a session goes on in PHP's layout; wait for the visitors",
             ));
         }
-        let nobody = || Client { background: true, any_device: true, ..Client::default() };
+        let nobody = || Client { any_device: true, ..Client::default() };
         let (before, client) = (nobody(), nobody());
         let (mut moved, mut after) = (0, None);
         loop {

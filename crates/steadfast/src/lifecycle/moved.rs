@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::exchange::{Access, Base, Client, Exchange, Opening, Work, missing};
+use super::exchange::{Access, Base, ByKey, Client, Exchange, Work, missing};
 use super::open::Entered;
 use super::prepare::{Fresh, Op};
 use super::{Core, MAX_HOPS};
@@ -162,7 +162,8 @@ impl Work {
             moved.origin = Some(Origin::new(*name, until, &self.state.values));
         }
         header.php = Some(Box::new(moved));
-        let new = Fresh { token: token.clone(), key, written: self.write(core, header, now)? };
+        let written = self.write(core, header, now)?;
+        let new = Box::new(Fresh { token: token.clone(), key, written });
         let seen = base.found.record.version;
         Ok((Op::Replace { old: base.key, seen, frozen: copy, new }, Some(token)))
     }
@@ -349,7 +350,7 @@ impl Core {
     /// Opens a session by its key, alone, without extending it.
     async fn hold(self: &Arc<Self>, key: StoreKey) -> Result<Arc<Exchange>> {
         let exchange = Arc::new(Exchange::of_handle(Arc::clone(self)));
-        exchange.open(Access::Exclusive, Opening::<fn() -> Result<Client>>::Handle(key)).await?;
+        exchange.open(Access::Exclusive, ByKey::Handle(key)).await?;
         exchange.with(|work| work.state.extend = false);
         Ok(exchange)
     }

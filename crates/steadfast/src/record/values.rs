@@ -223,6 +223,11 @@ impl Values {
         }
     }
 
+    /// Reports whether there are flash values.
+    pub(crate) fn any_flash(&self) -> bool {
+        self.packed.is_none_or(|packed| packed.any_marked) && self.iter().any(|entry| entry.mark.is_flash())
+    }
+
     /// Returns the bytes that [`encode`](Self::encode) will write.
     pub(crate) fn encoded_len(&self) -> usize {
         let of_slot = |slot: &Slot| match slot.unchanged() {
