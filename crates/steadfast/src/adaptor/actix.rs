@@ -4,7 +4,7 @@
 //! mode, [`SessionView`] reads; [`Exclusive`] and [`Merge`] choose the mode for one handler.
 //! `Result<Session, steadfast::Error>` lets a handler live through an outage of the store. Middleware takes the
 //! session with [`ServiceRequest::extract`], or with an extractor of `middleware::from_fn`.
-//! `docs/actix.md` says what is different from axum.
+//! `docs/actix.md` says what to know of actix-web beside.
 //!
 //! # Errors
 //!
