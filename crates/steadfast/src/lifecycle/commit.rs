@@ -8,12 +8,11 @@ use tokio::time::Instant;
 use super::Core;
 use super::desk::Turn;
 use super::exchange::{Access, Base, Exchange, Outcome, SendCookie, Work, missing};
-use super::open::Again;
 use super::prepare::{Afterwards, Fresh, Op, Prepared, Written};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::EventKind;
 use crate::plan::{Admission, Fate, Opened, Rotation, StoreOp};
-use crate::record::Standing;
+use crate::record::{Standing, Values};
 use crate::session::Phase;
 use crate::store::{
     Created, Deleted, Found, LeaseEnd, Predecessor, Record, Replaced, Store as _, StoreKey, Touched, Updated,
@@ -218,9 +217,9 @@ impl Exchange {
             let base = work.base.as_ref().expect("only a record that was opened can be in conflict");
             (base.token.clone(), base.key)
         });
-        let Some(again) = self.read_again(token, key).await? else { return Err(missing()) };
+        let Some(base) = self.read_again(token, key).await? else { return Err(missing()) };
         self.core.observer.tell(EventKind::Replayed, &key);
-        self.with(|work| work.rebase(again, &self.core))
+        self.with(|work| work.rebase(base, &self.core))
     }
 
     /// Notes what was stored, passes the turn on, and leaves the rest to be done off the path.
@@ -400,11 +399,10 @@ impl Work {
         }
     }
 
-    pub(super) fn rebase(&mut self, again: Again, core: &Core) -> Result<()> {
+    pub(super) fn rebase(&mut self, mut base: Box<Base>, core: &Core) -> Result<()> {
         let now = self.now(core);
-        let Again { base, codec, values } = again;
         if self.state.fate != Fate::End && !self.fits(&base.header, core.policy.rules) {
-            self.state.replay(values, codec, base.header.flash_at, now)?;
+            self.state.replay(base.take_values(), base.codec, base.header.flash_at, now)?;
         }
         self.base = Some(base);
         Ok(())
@@ -416,6 +414,8 @@ impl Work {
         let found = Found { record, now: self.store_time(core) };
         let opened =
             Opened::Live { admission: Admission::Current { first: false }, rotation: Rotation::Barred };
-        self.base.replace(Box::new(Base { token: Some(token), key, found, header, opened }))
+        let (codec, values, asked) = (self.state.codec, Values::default(), found.now);
+        let base = Base { token: Some(token), key, found, header, opened, codec, values, asked };
+        self.base.replace(Box::new(base))
     }
 }

@@ -9,10 +9,11 @@ use bytes::Bytes;
 use super::Core;
 use super::desk::Turn;
 use crate::carrier::Crumbs;
+use crate::codec::Encoding;
 use crate::cookie::candidates;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Fate, Opened};
-use crate::record::Header;
+use crate::record::{Header, Values};
 use crate::session::State;
 use crate::store::{Found, StoreKey};
 use crate::time::Timestamp;
@@ -140,6 +141,12 @@ pub(crate) struct Base {
     pub(super) found: Found,
     pub(crate) header: Header,
     pub(crate) opened: Opened,
+    /// How the values are written.
+    pub(super) codec: Encoding,
+    /// The values as they were read, until somebody works on them.
+    pub(super) values: Values,
+    /// When the store was asked for it, as [`asks`](Core::asks) told.
+    pub(super) asked: Timestamp,
 }
 
 impl Base {
@@ -156,6 +163,11 @@ impl Base {
             return Some(kept);
         }
         of_key
+    }
+
+    /// Hands out the values as they were read, once.
+    pub(super) fn take_values(&mut self) -> Values {
+        std::mem::take(&mut self.values)
     }
 
     /// Returns the record's bytes as they were read.

@@ -38,8 +38,8 @@ impl Exchange {
                 return Ok(entered);
             };
             // The turn under the old id ends here: nobody waits for one id and holds another.
-            let Some(Entered { base, values, turn, .. }) = entered.take() else { return Ok(None) };
-            let Base { token, key, .. } = *base;
+            let Some(Entered { base, turn, .. }) = entered.take() else { return Ok(None) };
+            let Base { token, key, values, .. } = *base;
             drop(turn);
             let token = token.and_then(|_| to.shared().copied()).map(Token::shared);
             entered = self.enter(access, to, token, client).await?;
@@ -84,10 +84,10 @@ impl Exchange {
             entered.base.note_forwarded();
         }
         self.core.observer.tell(EventKind::Replayed, &key);
-        let (again, turn) = entered.into_again();
+        let (base, turn) = entered.into_parts();
         self.with(|work| {
             work.turn = turn;
-            work.rebase(again, &self.core)
+            work.rebase(base, &self.core)
         })
     }
 }
@@ -97,7 +97,9 @@ impl Entered {
     fn came_from(&mut self, before: &StoreKey, copy: &Values, access: Access, core: &Core) {
         self.base.note_forwarded();
         if access > Access::View && self.base.came_from(before) {
-            self.carried |= self.base.catch_up(copy, &mut self.values, core);
+            let mut values = self.base.take_values();
+            self.carried |= self.base.catch_up(copy, &mut values, core);
+            self.base.values = values;
         }
     }
 }

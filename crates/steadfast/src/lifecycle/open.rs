@@ -6,7 +6,6 @@ use tokio::time::Instant;
 
 use super::desk::Turn;
 use super::exchange::{Access, Base, Client, Exchange, Opening, Outcome, Tokens, Work};
-use crate::codec::Encoding;
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Anomaly, EventKind};
 use crate::plan::{self, Admission, Opened, Rotation};
@@ -23,10 +22,6 @@ const OTHERS_FIRST: Duration = Duration::from_millis(10);
 /// A record that a request was let into.
 pub(super) struct Entered {
     pub(super) base: Box<Base>,
-    /// When the store was asked for it, as [`asks`](super::Core::asks) told.
-    asked: Timestamp,
-    pub(super) codec: Encoding,
-    pub(super) values: Values,
     pub(super) turn: Option<Turn>,
     /// Values came from elsewhere, so there is something to store.
     pub(super) carried: bool,
@@ -91,12 +86,13 @@ impl Exchange {
     }
 
     fn work(&self, access: Access, client: Client, entered: Option<Entered>) -> Box<Work> {
-        let (base, skew, codec, values, turn, carried) = match entered {
-            Some(Entered { base, asked, codec, values, turn, carried }) => {
-                let skew = self.core.note_skew(base.found.now, asked);
-                (Some(base), skew, codec, values, turn, carried)
-            }
-            None => (None, self.core.skew(), self.core.encoding(), Values::default(), None, false),
+        let (mut base, turn, carried) = match entered {
+            Some(Entered { base, turn, carried }) => (Some(base), turn, carried),
+            None => (None, None, false),
+        };
+        let (skew, codec, values) = match &mut base {
+            Some(base) => (self.core.note_skew(base.found.now, base.asked), base.codec, base.take_values()),
+            None => (self.core.skew(), self.core.encoding(), Values::default()),
         };
         let mut state = State::new(codec, values, self.core.policy.limits(), access == Access::Merge);
         if carried {
@@ -344,8 +340,8 @@ impl Exchange {
         self.core.observer.tell(EventKind::Loaded, &key);
         // Temp values that are over are stored no more, from the next write on.
         values.retain_marked(|mark| mark.lasts(|| self.core.tick(found.now)));
-        let base = Box::new(Base { token, key, found, header, opened });
-        Ok(Some(Entered { base, asked, codec, values, turn: None, carried: false }))
+        let base = Box::new(Base { token, key, found, header, opened, codec, values, asked });
+        Ok(Some(Entered { base, turn: None, carried: false }))
     }
 
     fn admit(
@@ -418,8 +414,8 @@ impl Exchange {
             return Ok(());
         }
         if ages {
-            let (flash_at, now) = (base.header.flash_at, work.now(&self.core));
-            work.state.run(Step::AgeFlash { flash_at }, now)?;
+            let (flash_at, now) = (base.header.flash_at, work.clock(&self.core));
+            work.state.run(Step::AgeFlash { flash_at }, &now)?;
         }
         // As CodeIgniter does: from the first page on it is known how old the id is.
         if untimed {
@@ -453,23 +449,20 @@ impl Exchange {
     }
 
     /// Reads the record again after a conflict, for the same request, without waiting for anybody.
-    pub(super) async fn read_again(&self, token: Option<Token>, key: StoreKey) -> Result<Option<Again>> {
+    pub(super) async fn read_again(&self, token: Option<Token>, key: StoreKey) -> Result<Option<Box<Base>>> {
         let client = self.with(|work| std::mem::take(&mut work.client));
         let looked = self.look(key, token, &client).await;
         self.with(|work| work.client = client);
-        Ok(looked?.map(|entered| {
-            let Entered { base, codec, values, .. } = entered;
-            Again { base, codec, values }
-        }))
+        Ok(looked?.map(|entered| entered.base))
     }
 }
 
 #[cfg(feature = "php")]
 impl Entered {
     /// Takes the record apart, for what goes on from it.
-    pub(super) fn into_again(self) -> (Again, Option<Turn>) {
-        let Self { base, codec, values, turn, .. } = self;
-        (Again { base, codec, values }, turn)
+    pub(super) fn into_parts(self) -> (Box<Base>, Option<Turn>) {
+        let Self { base, turn, .. } = self;
+        (base, turn)
     }
 }
 
@@ -489,13 +482,6 @@ impl Drop for Unsure<'_> {
 
 fn too_large() -> Error {
     Error::new(ErrorKind::TooLarge, "the session record is larger than the limit `max_record_bytes`")
-}
-
-/// A record that was read again.
-pub(super) struct Again {
-    pub(super) base: Box<Base>,
-    pub(super) codec: Encoding,
-    pub(super) values: Values,
 }
 
 impl Turn {
