@@ -51,8 +51,19 @@ impl Load {
 
     /// Sends requests for a while, and returns how many.
     pub(crate) async fn run(&mut self, path: &str, time: Duration) -> Result<u32> {
+        let until = Instant::now() + time;
+        self.run_while(path, move |_| Instant::now() < until).await
+    }
+
+    /// Sends so many requests.
+    pub(crate) async fn run_times(&mut self, path: &str, times: u32) -> Result<()> {
+        self.run_while(path, move |sent| sent < times).await.map(drop)
+    }
+
+    /// Sends requests as long as the number of those that were sent says so, and returns it.
+    async fn run_while(&mut self, path: &str, more: impl Fn(u32) -> bool + Copy + 'static) -> Result<u32> {
         let requests: Rc<[_]> = self.cookies.iter().map(|cookie| request(path, cookie)).collect();
-        let (sent, until) = (Rc::new(Cell::new(0_u32)), Instant::now() + time);
+        let sent = Rc::new(Cell::new(0_u32));
         let tasks = tokio::task::LocalSet::new();
         let mut running = Vec::new();
         for (number, mut connection) in self.connections.drain(..).enumerate() {
@@ -60,7 +71,7 @@ impl Load {
             running.push(tasks.spawn_local(async move {
                 // Each connection has sessions of its own, so that no two requests of one overlap.
                 let mut own = requests.iter().skip(number).step_by(CONNECTIONS).cycle();
-                while let Some(request) = own.next().filter(|_| Instant::now() < until) {
+                while let Some(request) = own.next().filter(|_| more(sent.get())) {
                     sent.set(sent.get() + 1);
                     connection.send(request).await?;
                 }

@@ -33,6 +33,8 @@ enum Command {
     Http(http::Options),
     /// Processor time per request of the probe on network engines, beside the raw calls.
     Engines(engines::Options),
+    /// Instructions per request of the probe on network engines, beside the raw calls, counted by valgrind.
+    EngineCounts(engines::CountOptions),
     /// Instructions and allocations per request, counted by valgrind.
     Counts(counts::Options),
     /// Memory per session of the memory driver.
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().command {
         Command::Http(options) => http::run(&options),
         Command::Engines(options) => engines::run(&options),
+        Command::EngineCounts(options) => engines::count(&options),
         Command::Counts(options) => counts::run(&options),
         Command::Memory(options) => memory::run(&options),
         Command::Files(options) => files::run(&options),

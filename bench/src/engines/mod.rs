@@ -5,12 +5,14 @@
 //! ceiling make a pair, which of them comes first changes, and only the ratio within a pair counts: what
 //! else runs on the machine slows both. All engines take their turn in each repetition.
 
+mod callgrind;
 mod ceiling;
 mod engine;
 pub(crate) mod raw;
 mod report;
 mod site;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
@@ -22,7 +24,7 @@ pub(crate) use engine::Engine;
 pub(crate) use raw::BLOB;
 
 use report::Report;
-use site::{Site, Used};
+use site::{Site, Under, Used};
 
 #[derive(Args)]
 pub(crate) struct Options {
@@ -38,6 +40,19 @@ pub(crate) struct Options {
     /// Threads that serve.
     #[arg(long, default_value_t = 2)]
     workers: usize,
+}
+
+#[derive(Args)]
+pub(crate) struct CountOptions {
+    /// How many requests are counted.
+    #[arg(long, default_value_t = 1_024)]
+    requests: u32,
+    /// Counts on these engines only.
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Engine::ALL)]
+    engines: Vec<Engine>,
+    /// Keeps what was counted in this folder, for `callgrind_annotate`.
+    #[arg(long)]
+    keep: Option<PathBuf>,
 }
 
 /// What is compared.
@@ -83,7 +98,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     block_on(async {
         let mut sites = Vec::new();
         for engine in &options.engines {
-            sites.push(Site::start(*engine, options.workers).await?);
+            sites.push(Site::start(*engine, options.workers, Under::Nothing).await?);
         }
         let mut report = Report::new(&options.engines);
         let time = Duration::from_millis(options.milliseconds);
@@ -97,6 +112,27 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             }
         }
         report.print();
+        Ok(())
+    })
+}
+
+/// Counts the instructions that the web servers execute for a request, outside the kernel.
+pub(crate) fn count(options: &CountOptions) -> Result<()> {
+    block_on(async {
+        println!("| engine | request of the probe | calls of the ceiling | probe | ceiling | ratio |");
+        println!("| --- | --- | --- | ---: | ---: | ---: |");
+        for engine in &options.engines {
+            let mut site = Site::start(*engine, 1, Under::Callgrind).await?;
+            site.start_sessions().await?;
+            for (number, pair) in PAIRS.iter().enumerate() {
+                let counted = site.count(pair, options.requests).await?;
+                report::print_counts(*engine, pair, options.requests, &counted)?;
+                let Some(folder) = &options.keep else { continue };
+                for (server, counted) in ["probe", "ceiling"].iter().zip(counted) {
+                    std::fs::write(folder.join(format!("{engine}-{number}-{server}")), counted)?;
+                }
+            }
+        }
         Ok(())
     })
 }

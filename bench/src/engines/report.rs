@@ -1,6 +1,8 @@
 //! The table of what was measured.
 
-use super::{Concurrency, Engine, PAIRS, Used};
+use super::callgrind::total;
+use super::{Concurrency, Engine, PAIRS, Pair, Used};
+use crate::Result;
 use crate::stats::estimate;
 
 /// What was measured, by engine and pair.
@@ -30,13 +32,10 @@ impl<'a> Report<'a> {
                     estimate(&measured.iter().map(value).collect::<Vec<_>>())
                 };
                 let ratio = of(|(probe, ceiling)| probe.web / ceiling.web);
-                let mode = match pair.concurrency {
-                    Concurrency::Merge => "",
-                    Concurrency::Exclusive => ", exclusive",
-                };
                 println!(
-                    "| {engine} | `{}`{mode} | {} | {:.1} ({:.1}) | {:.1} ({:.1}) | {:.2} | {:.2} … {:.2} | {} |",
+                    "| {engine} | `{}`{} | {} | {:.1} ({:.1}) | {:.1} ({:.1}) | {:.2} | {:.2} … {:.2} | {} |",
                     pair.probe,
+                    mode(pair),
                     pair.calls,
                     of(|(probe, _)| probe.web).median,
                     of(|(probe, _)| probe.store).median,
@@ -49,5 +48,29 @@ impl<'a> Report<'a> {
                 );
             }
         }
+    }
+}
+
+/// Prints what was counted: by the probe, and by the ceiling.
+pub(super) fn print_counts(engine: Engine, pair: &Pair, requests: u32, counted: &[String; 2]) -> Result<()> {
+    let [probe, ceiling] =
+        counted.each_ref().map(|counted| total(counted).map(|all| all / u64::from(requests)));
+    let (probe, ceiling) = (probe?, ceiling?);
+    let percent = probe * 100 / ceiling;
+    println!(
+        "| {engine} | `{}`{} | {} | {probe} | {ceiling} | {}.{:02} |",
+        pair.probe,
+        mode(pair),
+        pair.calls,
+        percent / 100,
+        percent % 100
+    );
+    Ok(())
+}
+
+fn mode(pair: &Pair) -> &'static str {
+    match pair.concurrency {
+        Concurrency::Merge => "",
+        Concurrency::Exclusive => ", exclusive",
     }
 }
