@@ -1,22 +1,48 @@
 //! Answers: JSON, for results and for errors alike.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
+use std::fmt;
 
-use axum::extract::Request;
-use axum::response::{IntoResponse, Response};
-use axum::{Json, http::StatusCode, middleware::Next};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
 use serde_json::{Map, json};
-use steadfast::{CommitError, Error, PhpObject, Timestamp, Value, chain};
+use steadfast::{Error, PhpObject, Timestamp, Value, chain};
 
 /// What a route answers.
-pub(crate) type Answer = Result<Json<serde_json::Value>, Fault>;
+pub(crate) type Answer = Result<Reply, Fault>;
+
+/// A response, whichever framework sends it.
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) content_type: &'static str,
+    pub(crate) body: Body,
+}
+
+/// The body of a response.
+pub(crate) enum Body {
+    Whole(Bytes),
+    Pieces(BoxStream<'static, Result<Bytes, Infallible>>),
+}
+
+impl Reply {
+    /// Makes a reply whose body is there already.
+    pub(crate) fn whole(content_type: &'static str, body: impl Into<Bytes>) -> Self {
+        Self { status: 200, content_type, body: Body::Whole(body.into()) }
+    }
+
+    /// Makes a reply of JSON.
+    pub(crate) fn json(status: u16, value: &serde_json::Value) -> Self {
+        Self { status, ..Self::whole("application/json", value.to_string()) }
+    }
+}
 
 /// Makes an answer of JSON.
-#[expect(clippy::unnecessary_wraps, reason = "every route returns an `Answer`")]
+#[expect(clippy::needless_pass_by_value, reason = "every route makes its value for this")]
 pub(crate) fn answer(value: serde_json::Value) -> Answer {
-    Ok(Json(value))
+    Ok(Reply::json(200, &value))
 }
 
 /// Answers that all went well.
@@ -29,13 +55,38 @@ pub(crate) fn ok() -> Answer {
 pub(crate) enum Fault {
     /// A parameter is missing or wrong.
     Parameter(String),
-    /// The library says so.
+    /// The library says so. The status and the headers are those that an application gets by default.
     Session(Error),
+    /// The handler panicked.
+    Panic,
 }
 
 impl Fault {
     pub(crate) fn parameter(why: impl Into<String>) -> Self {
         Self::Parameter(why.into())
+    }
+
+    /// Answers what it is.
+    pub(crate) fn reply(&self) -> Reply {
+        match self {
+            Self::Parameter(_) => self.named(400, "bad_parameter"),
+            Self::Session(error) => explain(error),
+            Self::Panic => self.named(500, "panic"),
+        }
+    }
+
+    fn named(&self, status: u16, name: &str) -> Reply {
+        Reply::json(status, &json!({ "error": name, "message": self.to_string() }))
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Parameter(why) => f.write_str(why),
+            Self::Session(error) => chain(error).fmt(f),
+            Self::Panic => f.write_str("the handler panicked"),
+        }
     }
 }
 
@@ -45,51 +96,11 @@ impl From<Error> for Fault {
     }
 }
 
-impl IntoResponse for Fault {
-    fn into_response(self) -> Response {
-        match self {
-            Self::Parameter(why) => {
-                let body = json!({ "error": "bad_parameter", "message": why });
-                (StatusCode::BAD_REQUEST, Json(body)).into_response()
-            }
-            // The status and the headers are those that an application gets by default.
-            Self::Session(error) => {
-                let explanation = explain(&error);
-                with_body(&error.into_response(), explanation)
-            }
-        }
-    }
-}
-
-/// Explains a failed commit, which the layer answers without words.
-pub(crate) async fn explain_failures(request: Request, next: Next) -> Response {
-    let response = next.run(request).await;
-    match response.extensions().get::<CommitError>() {
-        Some(CommitError(error)) => with_body(&response, explain(error)),
-        None => response,
-    }
-}
-
-/// Answers for a handler that panicked.
-pub(crate) fn panicked() -> Response {
-    let body = json!({ "error": "panic", "message": "the handler panicked" });
-    (StatusCode::INTERNAL_SERVER_ERROR, Json(body)).into_response()
-}
-
-fn explain(error: &Error) -> Json<serde_json::Value> {
-    Json(json!({ "error": error.kind().as_str(), "message": chain(error).to_string() }))
-}
-
-/// Puts another body behind a response's head.
-fn with_body(response: &Response, body: Json<serde_json::Value>) -> Response {
-    let mut explained = body.into_response();
-    *explained.status_mut() = response.status();
-    for (name, value) in response.headers() {
-        if name != axum::http::header::CONTENT_TYPE && name != axum::http::header::CONTENT_LENGTH {
-            explained.headers_mut().append(name, value.clone());
-        }
-    }
-    explained
+/// Explains an error of the library, which answers the visitor in a sentence or, after a failed commit, without
+/// words.
+pub(crate) fn explain(error: &Error) -> Reply {
+    let why = json!({ "error": error.kind().as_str(), "message": chain(error).to_string() });
+    Reply::json(error.kind().http_status(), &why)
 }
 
 /// Shows a value as JSON: bytes that are no UTF-8 as `{"$bytes": base64}`, numbers that JSON does not know

@@ -1,6 +1,7 @@
 //! The probe: a small server whose routes do one session operation each, so that the same scenario can be
 //! driven against any driver and any number of nodes. `docs/probe.md` lists options and routes.
 
+mod adaptor;
 mod answers;
 mod events;
 mod options;

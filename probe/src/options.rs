@@ -96,8 +96,8 @@ pub(crate) struct Options {
     key_ring: Option<PathBuf>,
 
     /// Web framework that serves
-    #[arg(long, value_name = "A", default_value = "axum", value_parser = adaptor)]
-    adaptor: &'static str,
+    #[arg(long, value_name = "A", default_value = "axum")]
+    pub(crate) adaptor: Adaptor,
 
     /// Threads that serve
     #[arg(long, value_name = "N", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -110,6 +110,13 @@ pub(crate) struct Options {
     /// TOML file of settings; options on the command line win
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
+}
+
+/// A web framework.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Adaptor {
+    Axum,
+    Actix,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
@@ -252,13 +259,6 @@ fn layout(text: &str) -> Result<Layout, String> {
     named.ok_or_else(|| "is one of: native, ci4, ci3, php".into())
 }
 
-fn adaptor(text: &str) -> Result<&'static str, String> {
-    match text {
-        "axum" => Ok("axum"),
-        _ => Err(format!("the adaptor `{text}` is not in this version; use `axum`")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -276,7 +276,7 @@ mod tests {
     #[test]
     fn what_this_version_can_not_do_is_refused_by_name() {
         refused(&["--layout", "ci5"], "is one of: native, ci4, ci3, php");
-        refused(&["--adaptor", "actix"], "the adaptor `actix` is not in this version");
+        refused(&["--adaptor", "rocket"], "[possible values: axum, actix]");
         refused(&["--key-ring", "/nowhere/keys"], "the key ring in /nowhere/keys: it can't be read");
 
         refused(&["--listen", "0.0.0.0:80"], "loopback only");

@@ -2,39 +2,45 @@
 
 use std::error::Error;
 use std::io::Write as _;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use steadfast::{Sessions, SessionsBuilder};
-use tokio::net::TcpListener;
+use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
 
+use crate::adaptor;
 use crate::events::EventFile;
-use crate::options::{Chosen, Options};
-use crate::routes;
+use crate::options::{Adaptor, Chosen, Options};
+use crate::routes::Node;
 
 /// How often measurements are folded into the histograms: some thousand waits at most lie in between.
 const METRICS_EVERY: Duration = Duration::from_secs(5);
+
+/// Why the probe does not serve.
+pub(crate) type Failure = Box<dyn Error>;
 
 /// Serves until a SIGTERM or an interrupt.
 ///
 /// # Errors
 ///
 /// Says what is wrong with the options, the store or the address.
-pub(crate) fn run(options: &Options) -> Result<(), Box<dyn Error>> {
+pub(crate) fn run(options: &Options) -> Result<(), Failure> {
     let chosen = options.choose()?;
     log_to_stderr();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(options.workers.into())
-        .enable_all()
-        .build()?;
+    let runtime = match options.adaptor {
+        Adaptor::Axum => {
+            Builder::new_multi_thread().worker_threads(options.workers.into()).enable_all().build()?
+        }
+        // Requests run on threads of its own.
+        Adaptor::Actix => Builder::new_current_thread().enable_all().build()?,
+    };
     runtime.block_on(serve(options, chosen))
 }
 
-async fn serve(options: &Options, chosen: Chosen) -> Result<(), Box<dyn Error>> {
+async fn serve(options: &Options, chosen: Chosen) -> Result<(), Failure> {
     let metrics = metrics(chosen.policy.node())?;
     let mut builder = Sessions::builder().policy(chosen.policy);
     if let Some(path) = &options.events {
@@ -46,20 +52,23 @@ async fn serve(options: &Options, chosen: Chosen) -> Result<(), Box<dyn Error>> 
     }
     let sessions =
         builder.connect(&chosen.store).await.map_err(|error| steadfast::chain(&error).to_string())?;
-    let app = routes::router(routes::Node { sessions: sessions.clone(), metrics });
+    let node = Node { sessions: sessions.clone(), metrics };
 
-    let listener = TcpListener::bind(options.listen).await?;
-    let address = listener.local_addr()?;
+    let listener = TcpListener::bind(options.listen)?;
+    listener.set_nonblocking(true)?;
     // Heard from before the first line tells that the probe is there.
     let stop = stop()?;
-    writeln!(std::io::stdout(), "listening on http://{address}")?;
-    // Answers are small, and their last packet must not wait for an acknowledgement. Failing costs time only.
-    let listener = listener.tap_io(|connection| drop(connection.set_nodelay(true)));
-    axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
-        .with_graceful_shutdown(stop)
-        .await?;
+    match options.adaptor {
+        Adaptor::Axum => adaptor::axum::serve(listener, node, stop).await?,
+        Adaptor::Actix => adaptor::actix::serve(listener, options.workers, node, stop).await?,
+    }
     sessions.shutdown().await;
     Ok(())
+}
+
+/// Tells that the probe is there.
+pub(crate) fn tell(address: SocketAddr) -> std::io::Result<()> {
+    writeln!(std::io::stdout(), "listening on http://{address}")
 }
 
 fn with_events(builder: SessionsBuilder, file: EventFile) -> SessionsBuilder {

@@ -13,10 +13,17 @@ const MANIFEST: &str = "crates/steadfast/Cargo.toml";
 const PAIRS: [&str; 5] = ["php,files", "php,memcached", "php,mysql", "php,postgres", "php,redis"];
 
 /// What a choice of features must not pull in: an application pays only for what it names.
-const LEAN: [(&str, &[&str]); 3] = [
-    ("", &["axum-core", "metrics", "rusqlite", "toml", "tower-layer", "tower-service", "tracing"]),
-    ("default", &["libsqlite3-sys", "metrics", "rusqlite", "serde_json", "toml"]),
-    ("tower", &["axum-core"]),
+const LEAN: [(&str, &[&str]); 4] = [
+    (
+        "",
+        &["actix-web", "axum-core", "metrics", "rusqlite", "toml", "tower-layer", "tower-service", "tracing"],
+    ),
+    ("default", &["actix-web", "libsqlite3-sys", "metrics", "rusqlite", "serde_json", "toml"]),
+    ("tower", &["actix-web", "axum-core"]),
+    (
+        "actix",
+        &["actix-macros", "axum-core", "brotli", "cookie", "flate2", "h2", "regex", "tower-service", "zstd"],
+    ),
 ];
 
 pub(crate) fn run() -> Result<Counts> {

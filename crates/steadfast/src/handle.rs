@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::lifecycle::{Access, Client, Core, Exchange, MAX_HOPS, Opening, Watching};
+use crate::lifecycle::{Access, ByKey, Core, Exchange, MAX_HOPS, Watching};
 use crate::record::Standing;
 use crate::session::{Session, SessionView};
 use crate::store::{Found, Loaded, Store as _, StoreKey};
@@ -138,7 +138,7 @@ impl SessionHandle {
     async fn open(&self, access: Access) -> Result<Arc<Exchange>> {
         let exchange = Arc::new(Exchange::of_handle(Arc::clone(&self.core)));
         let key = self.key();
-        exchange.open(access, Opening::<fn() -> Result<Client>>::Handle(key)).await?;
+        exchange.open(access, ByKey::Handle(key)).await?;
         if let Some(key) = exchange.with(|work| work.base.as_ref().map(|base| base.key)) {
             self.go_on_at(key);
         }

@@ -39,10 +39,10 @@
 //! - A handler that takes no session costs no store call.
 //! - [`SessionView`] reads. It waits for nobody and holds up nobody.
 //! - [`Session`] reads and writes, in the [`Concurrency`] mode of the [`Policy`].
-//! - [`axum::Exclusive`] and [`axum::Merge`] choose the mode for one handler. *Exclusive* handlers of one
+//! - [`axum::Exclusive`] and [`axum::Merge`], or those of `actix`, choose the mode for one handler. *Exclusive* handlers of one
 //!   session run one after another; of *merged* ones, what each did is joined key by key.
 //!
-//! Middleware takes the session with [`session`] or [`session_view`]. All that one request takes is one and
+//! Middleware takes the session with [`session`] or [`session_view`]; on actix-web it extracts it. All that one request takes is one and
 //! the same, so its parts can't wait for each other.
 //!
 //! # Values
@@ -196,6 +196,7 @@ mod time;
 
 #[cfg(all(doctest, unix))]
 #[cfg(all(
+    feature = "actix",
     feature = "axum",
     feature = "config",
     feature = "conformance",

@@ -7,6 +7,7 @@ macro_rules! pages {
     )*};
 }
 pages! {
+    Actix: "docs/actix.md",
     Readme: "README.md",
     Configuration: "docs/configuration.md",
     FromCodeIgniter: "docs/from-codeigniter.md",

@@ -1,32 +1,25 @@
 //! Handlers that do what handlers in the field do: panic, fail, poll, stream, and work on after the answer.
 
-use std::convert::Infallible;
 use std::time::{Duration, Instant};
 
-use axum::Router;
-use axum::body::Body;
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
 use bytes::Bytes;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
+use serde_json::json;
 
-use super::Node;
 use super::identity::no_session;
 use super::open::{Open, View, sleep};
-use crate::answers::{Answer, Fault, ok};
+use super::routes;
+use crate::answers::{Answer, Body, Fault, Reply, ok};
 
 /// How often a slow body sends something.
 const PIECE: Duration = Duration::from_millis(20);
 
-pub(super) fn routes() -> Router<Node> {
-    Router::new()
-        .route("/panic", get(panic))
-        .route("/fail", get(fail))
-        .route("/slowbody", get(slow_body))
-        .route("/poll", get(poll))
-        .route("/detached", get(detached))
+routes! {
+    "/panic" => panic,
+    "/fail" => fail,
+    "/slowbody" => slow_body,
+    "/poll" => poll,
+    "/detached" => detached,
 }
 
 #[expect(clippy::panic, reason = "to show that nothing is written then")]
@@ -36,15 +29,17 @@ async fn panic(open: Open) -> Answer {
     panic!("a handler that panics, as asked for")
 }
 
-async fn fail(open: Open) -> Result<Response, Fault> {
+async fn fail(open: Open) -> Answer {
     open.session.set("n", 999)?;
     open.sleep().await?;
-    let status = StatusCode::from_u16(open.query.number("status")?.unwrap_or(500))
-        .map_err(|_| Fault::parameter("`status` is no HTTP status"))?;
-    Ok((status, axum::Json(serde_json::json!({ "status": status.as_u16() }))).into_response())
+    let status = open.query.number("status")?.unwrap_or(500);
+    if !(200..1_000).contains(&status) {
+        return Err(Fault::parameter("`status` is no HTTP status of an answer"));
+    }
+    Ok(Reply::json(status, &json!({ "status": status })))
 }
 
-async fn slow_body(open: Open) -> Result<impl IntoResponse, Fault> {
+async fn slow_body(open: Open) -> Answer {
     open.session.set("n", 777)?;
     let ends = Instant::now() + open.query.millis("ms")?;
     let pieces = stream::unfold((), move |()| async move {
@@ -53,9 +48,9 @@ async fn slow_body(open: Open) -> Result<impl IntoResponse, Fault> {
             return None;
         }
         sleep(PIECE.min(left)).await;
-        Some((Ok::<_, Infallible>(Bytes::from_static(b"piece\n")), ()))
+        Some((Ok(Bytes::from_static(b"piece\n")), ()))
     });
-    Ok(([(CONTENT_TYPE, "text/plain")], Body::from_stream(pieces)))
+    Ok(Reply { status: 200, content_type: "text/plain", body: Body::Pieces(pieces.boxed()) })
 }
 
 async fn poll(View { session, query }: View) -> Answer {

@@ -1,20 +1,17 @@
 //! Flash values.
 
-use axum::Router;
-use axum::routing::get;
 use serde_json::json;
 
-use super::Node;
 use super::open::Open;
+use super::routes;
 use super::values::shown;
 use crate::answers::{Answer, answer, ok, to_json_or_null};
 
-pub(super) fn routes() -> Router<Node> {
-    Router::new()
-        .route("/flash", get(flash))
-        .route("/readflash", get(read))
-        .route("/keepflash", get(keep))
-        .route("/unmarkflash", get(unmark))
+routes! {
+    "/flash" => flash,
+    "/readflash" => read,
+    "/keepflash" => keep,
+    "/unmarkflash" => unmark,
 }
 
 async fn flash(open: Open) -> Answer {

@@ -1,34 +1,30 @@
 //! Who the session belongs to: rotation, sign-in, sign-out, the user's sessions, CSRF tokens.
 
-use axum::Router;
-use axum::extract::State;
-use axum::routing::get;
 use serde_json::{Value, json};
 use steadfast::{ErrorKind, Session, SessionInfo};
 
-use super::Node;
 use super::open::Open;
+use super::{Node, routes};
 use crate::answers::{Answer, Fault, answer, ok, seconds};
 
 /// What `/login` sets beside the name: the same for everybody.
 const USER_ID: u32 = 7;
 const ROLES: [&str; 2] = ["editor", "user"];
 
-pub(super) fn routes() -> Router<Node> {
-    Router::new()
-        .route("/regenerate", get(regenerate))
-        .route("/rotate", get(rotate))
-        .route("/login", get(login))
-        .route("/logout", get(logout))
-        .route("/whoami", get(whoami))
-        .route("/sessions", get(list))
-        .route("/revoke_others", get(revoke_others))
-        .route("/revoke_all", get(revoke_all))
-        .route("/destroy", get(destroy))
-        .route("/destroythenset", get(destroy_then_set))
-        .route("/close", get(close))
-        .route("/csrf", get(csrf))
-        .route("/verify", get(verify))
+routes! {
+    "/regenerate" => regenerate,
+    "/rotate" => rotate,
+    "/login" => login,
+    "/logout" => logout,
+    "/whoami" => whoami,
+    "/sessions" => list,
+    "/revoke_others" => revoke_others,
+    "/revoke_all" => revoke_all,
+    "/destroy" => destroy,
+    "/destroythenset" => destroy_then_set,
+    "/close" => close,
+    "/csrf" => csrf,
+    "/verify" => verify,
 }
 
 /// Where CodeIgniter would destroy the old record, the session moves to a new one.
@@ -71,7 +67,7 @@ async fn whoami(open: Open) -> Answer {
     answer(json!({ "user": open.session.user() }))
 }
 
-async fn list(State(node): State<Node>, open: Open) -> Answer {
+async fn list(node: Node, open: Open) -> Answer {
     open.sleep().await?;
     let infos = match open.session.user() {
         Some(user) => node.sessions.sessions_of(&user).await?.to_vec(),
@@ -92,12 +88,12 @@ fn shown(info: &SessionInfo, session: &Session) -> Value {
     })
 }
 
-async fn revoke_others(State(node): State<Node>, open: Open) -> Answer {
+async fn revoke_others(node: Node, open: Open) -> Answer {
     open.sleep().await?;
     answer(json!({ "revoked": node.sessions.revoke_others(&open.session).await?.ended }))
 }
 
-async fn revoke_all(State(node): State<Node>, open: Open) -> Answer {
+async fn revoke_all(node: Node, open: Open) -> Answer {
     open.sleep().await?;
     let revoked = match open.session.user() {
         Some(user) => node.sessions.revoke(&user).await?.ended,

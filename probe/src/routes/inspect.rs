@@ -2,33 +2,27 @@
 
 use std::num::NonZeroUsize;
 
-use axum::Router;
-use axum::extract::State;
-use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
-use axum::routing::get;
 use serde_json::{Map, Value, json};
 use steadfast::{Mark, Metadata};
 
-use super::Node;
 use super::identity::no_session;
 use super::open::View;
-use crate::answers::{Answer, Fault, answer, key_text, seconds, to_json_or_null};
+use super::{Node, routes};
+use crate::answers::{Answer, Reply, answer, key_text, seconds, to_json_or_null};
 use crate::parameters::Query;
 
 /// Records that `/purge` removes at most, unless told otherwise.
 const PURGE_LIMIT: NonZeroUsize = NonZeroUsize::new(1_000).expect("1,000 is not zero");
 
-pub(super) fn routes() -> Router<Node> {
-    Router::new()
-        .route("/meta", get(meta))
-        .route("/dump", get(dump))
-        .route("/raw", get(raw))
-        .route("/purge", get(purge))
-        .route("/metrics", get(metrics))
+routes! {
+    "/meta" => meta,
+    "/dump" => dump,
+    "/raw" => raw,
+    "/purge" => purge,
+    "/metrics" => metrics,
 }
 
-async fn meta(State(node): State<Node>, View { session, .. }: View) -> Answer {
+async fn meta(node: Node, View { session, .. }: View) -> Answer {
     let (policy, known) = (node.sessions.policy(), session.metadata());
     let of = |show: fn(&Metadata) -> Value| known.as_ref().map_or(Value::Null, show);
     answer(json!({
@@ -67,16 +61,16 @@ fn mark_json(mark: Mark) -> Value {
     }
 }
 
-async fn raw(View { session, .. }: View) -> Result<impl IntoResponse, Fault> {
+async fn raw(View { session, .. }: View) -> Answer {
     let bytes = session.record_bytes().ok_or_else(no_session)?;
-    Ok(([(CONTENT_TYPE, "application/octet-stream")], bytes))
+    Ok(Reply::whole("application/octet-stream", bytes))
 }
 
-async fn purge(State(node): State<Node>, query: Query) -> Answer {
+async fn purge(node: Node, query: Query) -> Answer {
     let limit = query.number("limit")?.unwrap_or(PURGE_LIMIT);
     answer(json!({ "purged": node.sessions.purge(limit).await? }))
 }
 
-async fn metrics(State(node): State<Node>) -> impl IntoResponse {
-    ([(CONTENT_TYPE, "text/plain; version=0.0.4")], node.metrics.render())
+async fn metrics(node: Node) -> Answer {
+    Ok(Reply::whole("text/plain; version=0.0.4", node.metrics.render()))
 }

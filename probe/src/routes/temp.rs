@@ -1,20 +1,17 @@
 //! Temp values.
 
-use axum::Router;
-use axum::routing::get;
 use serde_json::json;
 
-use super::Node;
 use super::open::Open;
+use super::routes;
 use super::values::shown;
 use crate::answers::{Answer, answer, ok, to_json_or_null};
 
-pub(super) fn routes() -> Router<Node> {
-    Router::new()
-        .route("/temp", get(temp))
-        .route("/marktemp", get(mark))
-        .route("/readtemp", get(read))
-        .route("/removetemp", get(remove))
+routes! {
+    "/temp" => temp,
+    "/marktemp" => mark,
+    "/readtemp" => read,
+    "/removetemp" => remove,
 }
 
 async fn temp(open: Open) -> Answer {

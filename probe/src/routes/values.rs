@@ -1,30 +1,27 @@
 //! Ordinary values: set, get, change, remove.
 
-use axum::Router;
-use axum::routing::get;
 use serde_json::json;
 use steadfast::Value;
 
-use super::Node;
 use super::open::{Open, View, sleep};
+use super::routes;
 use crate::answers::{
     Answer, Fault, answer, from_json, key_text, ok, text_or_bytes, to_json, to_json_or_null,
 };
 
-pub(super) fn routes() -> Router<Node> {
-    Router::new()
-        .route("/touch", get(touch))
-        .route("/set", get(set))
-        .route("/get", get(read))
-        .route("/view", get(view))
-        .route("/has", get(has))
-        .route("/remove", get(remove))
-        .route("/wipe", get(wipe))
-        .route("/push", get(push))
-        .route("/incr", get(incr))
-        .route("/update", get(update))
-        .route("/hold", get(hold))
-        .route("/take", get(take))
+routes! {
+    "/touch" => touch,
+    "/set" => set,
+    "/get" => read,
+    "/view" => view,
+    "/has" => has,
+    "/remove" => remove,
+    "/wipe" => wipe,
+    "/push" => push,
+    "/incr" => incr,
+    "/update" => update,
+    "/hold" => hold,
+    "/take" => take,
 }
 
 async fn touch(open: Open) -> Answer {

@@ -45,10 +45,10 @@ fn count_to_two_hundred(site: &Site, path: &str) {
 #[test]
 fn increments_all_count_with_every_option_of_the_drivers() {
     let options = [
-        (Store::Files, "durability=fsync"),
-        (Store::Files, "io=pool"),
-        (Store::Files, "durability=fsync&io=pool"),
-        (Store::Sqlite, "durability=fsync"),
+        (Store::FILES, "durability=fsync"),
+        (Store::FILES, "io=pool"),
+        (Store::FILES, "durability=fsync&io=pool"),
+        (Store::SQLITE, "durability=fsync"),
     ];
     for (store, options) in options {
         let site = Site::with_options(store, options, PATIENT);

@@ -54,7 +54,7 @@ fn a_handler_that_works_for_too_long_overwrites_nobody(store: Store) {
     browser.visit("/incr");
     let before = site.nodes[0].count("loaded");
     // Memcached counts whole seconds, and holds a lease for up to two more than asked for.
-    let sleep = if store == Store::Memcached { 4_000 } else { 1_500 };
+    let sleep = if store == Store::MEMCACHED { 4_000 } else { 1_500 };
     let slow = browser.send_to(0, &format!("/incr?sleep={sleep}"), &[]);
     site.nodes[0].await_events("loaded", before + 1);
     assert_eq!(browser.ask_node(1, "/incr").json()["n"], 2);

@@ -69,7 +69,7 @@ fn a_store_that_is_killed_comes_back_with_every_session(store: Store) {
 
 fn started(store: Store) -> (Box<dyn Server>, Site) {
     let server = store.server().expect("a server");
-    let site = Site::on_dsn(&store.on(&server.dsn()), &format!("--lease {LEASE} --lease-max 60"));
+    let site = Site::on_server(store, &store.on(&server.dsn()), &format!("--lease {LEASE} --lease-max 60"));
     (server, site)
 }
 

@@ -113,7 +113,7 @@ fn a_node_with_wrong_keys_does_not_start(store: Store) {
 #[test]
 fn a_session_travels_in_its_cookie_from_node_to_node() {
     let ring = keys(&[NEW, OLD]);
-    let site = Site::start(Store::Cookie, &key_ring(&ring));
+    let site = Site::start(Store::COOKIE, &key_ring(&ring));
     let mut browser = site.browser();
     for n in 1..=6 {
         assert_eq!(browser.visit("/incr?k=n")["n"], n);

@@ -38,30 +38,31 @@ impl Site {
     pub(crate) fn with_nodes(store: Store, nodes: usize, arguments: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let dsn = store.dsn(dir.path());
-        Self::on(dir, &dsn, nodes, arguments)
+        Self::with(dir, &dsn, vec![0; nodes], &served(store, arguments))
     }
 
     /// Starts the nodes on a store with options in its connection string.
     pub(crate) fn with_options(store: Store, options: &str, arguments: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let dsn = format!("{}?{options}", store.dsn(dir.path()));
-        Self::on(dir, &dsn, NODES, arguments)
+        Self::with(dir, &dsn, vec![0; NODES], &served(store, arguments))
+    }
+
+    /// Starts the nodes on a store that is there already.
+    pub(crate) fn on_server(store: Store, dsn: &str, arguments: &str) -> Self {
+        Self::on_dsn(dsn, &served(store, arguments))
     }
 
     /// Starts the nodes on a store that is named by its connection string.
     pub(crate) fn on_dsn(dsn: &str, arguments: &str) -> Self {
-        Self::on(tempfile::tempdir().unwrap(), dsn, NODES, arguments)
+        Self::with(tempfile::tempdir().unwrap(), dsn, vec![0; NODES], arguments)
     }
 
     /// Starts nodes whose clocks are off by so many seconds.
     pub(crate) fn with_clocks(store: Store, clocks: [i64; NODES], arguments: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let dsn = store.dsn(dir.path());
-        Self::with(dir, &dsn, clocks.to_vec(), arguments)
-    }
-
-    fn on(dir: TempDir, dsn: &str, nodes: usize, arguments: &str) -> Self {
-        Self::with(dir, dsn, vec![0; nodes], arguments)
+        Self::with(dir, &dsn, clocks.to_vec(), &served(store, arguments))
     }
 
     fn with(dir: TempDir, dsn: &str, clocks: Vec<i64>, arguments: &str) -> Self {
@@ -157,6 +158,11 @@ impl Drop for Site {
             self.check_privacy();
         }
     }
+}
+
+/// Adds which framework serves to a probe's arguments.
+fn served(store: Store, arguments: &str) -> String {
+    format!("--adaptor {} {arguments}", store.adaptor())
 }
 
 /// A browser with one cookie.

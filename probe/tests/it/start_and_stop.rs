@@ -80,7 +80,7 @@ fn options_win_over_the_settings_file() {
     let file = dir.path().join("settings.toml");
     std::fs::write(&file, "cookie_name = \"from-file\"\nconcurrency = \"merge\"\nidle_timeout = \"90s\"\n")
         .unwrap();
-    let site = Site::start(Store::Memory, &format!("--config {} --concurrency exclusive", file.display()));
+    let site = Site::start(Store::MEMORY, &format!("--config {} --concurrency exclusive", file.display()));
     let mut browser = site.browser();
     browser.visit("/set?k=a&v=1");
     assert!(browser.cookie.as_deref().unwrap().starts_with("from-file="));

@@ -76,7 +76,7 @@ fn a_session_file_that_may_not_be_opened_is_a_typed_error_and_nothing_is_lost() 
     let dir = tempfile::tempdir().unwrap();
     let home = dir.path().join("home");
     fs::create_dir(&home).unwrap();
-    let probe = start_as_nobody(dir.path(), &home, &Store::Files.dsn(&home));
+    let probe = start_as_nobody(dir.path(), &home, &Store::FILES.dsn(&home));
     let begun = http::send(probe.address, "/set?k=a&v=1", &[]).unwrap().reply().unwrap();
     let cookie = begun.cookie().unwrap().to_owned();
     let raw = get(&probe, "/raw", &cookie).body;
@@ -121,7 +121,7 @@ fn lock(dir: &Path) -> Vec<(PathBuf, Permissions)> {
 
 #[test]
 fn a_damaged_session_file_is_kept_aside_and_the_visitor_begins_anew() {
-    let site = Site::start(Store::Files, "");
+    let site = Site::start(Store::FILES, "");
     let (mut browser, mut other) = (site.browser(), site.browser());
     browser.visit("/set?k=a&v=1");
     other.visit("/set?k=a&v=2");
@@ -169,7 +169,7 @@ fn a_directory_that_others_can_enter_is_refused_at_the_start() {
     let sessions = dir.path().join("sessions");
     fs::create_dir(&sessions).unwrap();
     fs::set_permissions(&sessions, Permissions::from_mode(0o755)).unwrap();
-    let output = Command::new(program()).args(["--store", &Store::Files.dsn(dir.path())]).output().unwrap();
+    let output = Command::new(program()).args(["--store", &Store::FILES.dsn(dir.path())]).output().unwrap();
     assert!(!output.status.success());
     assert!(!String::from_utf8(output.stderr).unwrap().is_empty());
 }
@@ -181,7 +181,7 @@ fn a_file_that_is_no_database_is_refused_at_the_start_and_left_alone() {
     fs::write(&path, "a shopping list, not a database, and long enough to be looked at as one".repeat(20))
         .unwrap();
     let before = fs::read(&path).unwrap();
-    let output = Command::new(program()).args(["--store", &Store::Sqlite.dsn(dir.path())]).output().unwrap();
+    let output = Command::new(program()).args(["--store", &Store::SQLITE.dsn(dir.path())]).output().unwrap();
     assert!(!output.status.success());
     assert_eq!(fs::read(&path).unwrap(), before);
 }

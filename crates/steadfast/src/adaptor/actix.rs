@@ -4,6 +4,18 @@
 //! mode, [`SessionView`] reads; [`Exclusive`] and [`Merge`] choose the mode for one handler.
 //! `Result<Session, steadfast::Error>` lets a handler live through an outage of the store. Middleware takes the
 //! session with [`ServiceRequest::extract`], or with an extractor of `middleware::from_fn`.
+//! `docs/actix.md` says what to know of actix-web beside.
+//!
+//! # Errors
+//!
+//! An extractor fails with [`NotSetUp`](crate::ErrorKind::NotSetUp) without the layer, and with whatever opening the session
+//! fails with. As a response an [`Error`] has the status of its kind, a sentence for the visitor, and `Retry-After` with a
+//! 503.
+//!
+//! # Cancel safety
+//!
+//! If a request is dropped before its handler has answered, nothing is written and nothing is held. A commit comes to its
+//! end.
 //!
 //! # Examples
 //!
@@ -47,7 +59,7 @@ use actix_web::http::header::{
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, HttpResponse, ResponseError};
 use pin_project_lite::pin_project;
 
-use super::answer::{Field, Refusal, ResponseHead, committed, not_committed};
+use super::answer::{Field, ResponseHead, committed, not_committed, refuse, sentence};
 use super::around::{AtWork, Attached, Commit, Next};
 use super::request::{RequestHead, open};
 use super::{CommitError, SessionLayer};
@@ -109,14 +121,13 @@ fn take<T: 'static>(
 /// Answers with the error's status and a sentence for the visitor; what failed is for the log.
 impl ResponseError for Error {
     fn status_code(&self) -> StatusCode {
-        status(Refusal::of(self.kind()).status)
+        status(self.kind().http_status())
     }
 
     fn error_response(&self) -> HttpResponse {
-        let refusal = Refusal::of(self.kind());
         let mut response =
-            HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(refusal.sentence);
-        refusal.tell(&mut response);
+            HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(sentence(self.kind()));
+        refuse(&mut response, self.kind());
         response
     }
 }
@@ -124,7 +135,7 @@ impl ResponseError for Error {
 /// Answers as a response does whose session could not be committed.
 impl ResponseError for CommitError {
     fn status_code(&self) -> StatusCode {
-        status(Refusal::of(self.0.kind()).status)
+        status(self.0.kind().http_status())
     }
 
     fn error_response(&self) -> HttpResponse {

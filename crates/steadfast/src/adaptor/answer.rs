@@ -7,6 +7,9 @@ use crate::error::ErrorKind;
 /// How long a client is to wait before it tries again, in seconds.
 const RETRY_AFTER: &str = "1";
 
+/// The status with which another try may help: 503 Service Unavailable.
+const UNAVAILABLE: u16 = 503;
+
 /// The headers that sessions read and write.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Field {
@@ -28,32 +31,26 @@ pub(super) trait ResponseHead {
     fn append(&mut self, field: Field, value: Cow<'static, str>);
 }
 
-/// What a visitor is told of an error; what failed is for the log.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Refusal {
-    pub(super) status: u16,
-    pub(super) sentence: &'static str,
+/// Gives a response the status of an error, and says when another try may help.
+pub(super) fn refuse(head: &mut impl ResponseHead, kind: ErrorKind) {
+    let status = kind.http_status();
+    head.set_status(status);
+    if status == UNAVAILABLE {
+        head.append(Field::RetryAfter, RETRY_AFTER.into());
+    }
 }
 
-impl Refusal {
-    pub(super) fn of(kind: ErrorKind) -> Self {
-        let status = kind.http_status();
-        let sentence = match kind {
-            ErrorKind::Stale | ErrorKind::Superseded | ErrorKind::Missing => {
-                "Your session changed meanwhile. Please reload the page."
-            }
-            _ if status == 503 => "Sessions are not available at the moment. Please try again.",
-            _ => "Something went wrong on our side.",
-        };
-        Self { status, sentence }
-    }
-
-    /// Says so in the head of a response.
-    pub(super) fn tell(self, head: &mut impl ResponseHead) {
-        head.set_status(self.status);
-        if self.status == 503 {
-            head.append(Field::RetryAfter, RETRY_AFTER.into());
+/// Returns what a visitor is told of an error; what failed is for the log.
+#[cfg(any(feature = "actix", feature = "axum"))]
+pub(super) fn sentence(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::Stale | ErrorKind::Superseded | ErrorKind::Missing => {
+            "Your session changed meanwhile. Please reload the page."
         }
+        _ if kind.http_status() == UNAVAILABLE => {
+            "Sessions are not available at the moment. Please try again."
+        }
+        _ => "Something went wrong on our side.",
     }
 }
 
@@ -65,7 +62,7 @@ pub(super) fn committed(head: &mut impl ResponseHead, cookies: impl Iterator<Ite
 
 /// Makes the head of the empty response that replaces the handler's, whose session could not be committed.
 pub(super) fn not_committed(head: &mut impl ResponseHead, kind: ErrorKind) {
-    Refusal::of(kind).tell(head);
+    refuse(head, kind);
     keep_private(head);
 }
 

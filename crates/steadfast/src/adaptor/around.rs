@@ -67,33 +67,40 @@ pub(super) enum Next {
 /// A commit that comes to its end, also if the client hangs up.
 pub(super) struct Commit {
     pub(super) exchange: Arc<Exchange>,
-    running: Option<Pin<Box<dyn Future<Output = Result<()>> + Send>>>,
+    running: Running,
 }
 
+type Running = Option<Pin<Box<dyn Future<Output = Result<()>> + Send>>>;
+
 impl Commit {
-    fn new(exchange: Arc<Exchange>, prepared: Box<Prepared>) -> Self {
+    fn new(exchange: Arc<Exchange>, prepared: Prepared) -> Self {
         let begun = Arc::clone(&exchange);
         Self { exchange, running: Some(Box::pin(async move { begun.finish_commit(prepared).await })) }
     }
 
+    /// Goes on, in a server with one runtime.
+    #[cfg(feature = "tower")]
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        // Taken out, so that one that panics is not polled again when it is dropped.
-        let Some(mut running) = self.running.take() else { return Poll::Ready(Ok(())) };
-        let polled = running.as_mut().poll(cx);
-        if polled.is_pending() {
-            self.running = Some(running);
-        }
-        polled
+        poll(&mut self.running, cx)
     }
 
-    /// As [`poll`](Self::poll), where the framework's runtimes do not last: what the commit begins, it begins in the
-    /// one in which the sessions were made.
+    /// Goes on, in a server whose threads have runtimes that end with them: what the commit begins, a timer say, it
+    /// begins in the one in which the sessions were made.
     #[cfg(feature = "actix")]
     pub(super) fn poll_at_home(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let exchange = Arc::clone(&self.exchange);
-        let _home = exchange.core().off_path.home().enter();
-        self.poll(cx)
+        let _home = self.exchange.core().off_path.home().enter();
+        poll(&mut self.running, cx)
     }
+}
+
+fn poll(commit: &mut Running, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    // Taken out, so that one that panics is not polled again when it is dropped.
+    let Some(mut running) = commit.take() else { return Poll::Ready(Ok(())) };
+    let polled = running.as_mut().poll(cx);
+    if polled.is_pending() {
+        *commit = Some(running);
+    }
+    polled
 }
 
 impl Drop for Commit {

@@ -8,7 +8,7 @@ use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 
-use super::answer::Refusal;
+use super::answer::{refuse, sentence};
 use super::request::open;
 use crate::error::{Error, Result};
 use crate::lifecycle::Access;
@@ -55,9 +55,8 @@ async fn session_by(access: Access, parts: &Parts) -> Result<Session> {
 /// Answers with the error's status and a sentence for the visitor; what failed is for the log.
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
-        let refusal = Refusal::of(self.kind());
-        let mut response = refusal.sentence.into_response();
-        refusal.tell(&mut response);
+        let mut response = sentence(self.kind()).into_response();
+        refuse(&mut response, self.kind());
         response
     }
 }

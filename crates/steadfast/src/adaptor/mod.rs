@@ -7,6 +7,7 @@
 mod answer;
 mod around;
 mod layer;
+#[cfg(any(feature = "actix", feature = "axum"))]
 mod mode;
 mod request;
 

@@ -67,7 +67,7 @@ impl Work {
                 _ => return Ok(None),
             },
             Op::Create { new } | Op::Replace { new, .. } => {
-                let Fresh { token, written, .. } = new;
+                let Fresh { token, written, .. } = &**new;
                 (Some(token), &written.record, &written.header)
             }
             Op::Update { written, .. } => (token(), &written.record, &written.header),

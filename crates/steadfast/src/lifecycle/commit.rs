@@ -8,12 +8,11 @@ use tokio::time::Instant;
 use super::Core;
 use super::desk::Turn;
 use super::exchange::{Access, Base, Exchange, Outcome, SendCookie, Work, missing};
-use super::open::Again;
 use super::prepare::{Afterwards, Fresh, Op, Prepared, Written};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::EventKind;
 use crate::plan::{Admission, Fate, Opened, Rotation, StoreOp};
-use crate::record::Standing;
+use crate::record::{Standing, Values};
 use crate::session::Phase;
 use crate::store::{
     Created, Deleted, Found, LeaseEnd, Predecessor, Record, Replaced, Store as _, StoreKey, Touched, Updated,
@@ -64,7 +63,7 @@ impl Exchange {
     /// # Errors
     ///
     /// As [`commit`](Self::commit).
-    pub(crate) fn begin_commit(self: &Arc<Self>) -> Result<Option<Box<Prepared>>> {
+    pub(crate) fn begin_commit(self: &Arc<Self>) -> Result<Option<Prepared>> {
         if self.with(|work| std::mem::replace(&mut work.state.phase, Phase::Closed)) == Phase::Closed {
             return Ok(None);
         }
@@ -77,13 +76,13 @@ impl Exchange {
                 self.settle(prepared, Instant::now());
                 Ok(None)
             }
-            Ok(prepared) => Ok(Some(Box::new(prepared))),
+            Ok(prepared) => Ok(Some(prepared)),
             Err(error) => Err(self.commit_failed(error)),
         }
     }
 
     /// Does what [`begin_commit`](Self::begin_commit) left to be done.
-    pub(crate) async fn finish_commit(self: &Arc<Self>, prepared: Box<Prepared>) -> Result<()> {
+    pub(crate) async fn finish_commit(self: &Arc<Self>, prepared: Prepared) -> Result<()> {
         self.store(prepared).await.map_err(|error| self.commit_failed(error))
     }
 
@@ -95,7 +94,7 @@ impl Exchange {
     }
 
     /// Boxes what only a conflict needs: each commit carries room for what is not.
-    async fn store(self: &Arc<Self>, mut prepared: Box<Prepared>) -> Result<()> {
+    async fn store(self: &Arc<Self>, mut prepared: Prepared) -> Result<()> {
         let mut in_line = None;
         for _ in 0..TRIES {
             let began = Instant::now();
@@ -108,7 +107,7 @@ impl Exchange {
             }
             match self.send_or_conflict(&prepared.op).await? {
                 Sent::Done => {
-                    self.settle(*prepared, began);
+                    self.settle(prepared, began);
                     return Ok(());
                 }
                 Sent::KeyTaken => self.with(|work| (work.reserved, work.client.adopted) = (None, None)),
@@ -127,7 +126,7 @@ impl Exchange {
                     Box::pin(self.rebase()).await?;
                 }
             }
-            *prepared = self.with(|work| work.prepare(&self.core))?;
+            prepared = self.with(|work| work.prepare(&self.core))?;
         }
         Err(Error::new(ErrorKind::Busy, "too many requests changed the session at once; try again"))
     }
@@ -146,7 +145,8 @@ impl Exchange {
         let store = &self.core.store;
         match op {
             Op::Nothing => Ok(Sent::Done),
-            Op::Create { new: Fresh { key, written, .. } } => {
+            Op::Create { new } => {
+                let Fresh { key, written, .. } = &**new;
                 Ok(match store.create(key, &written.record).await? {
                     Created::Stored => Sent::Done,
                     Created::IdTaken => Sent::KeyTaken,
@@ -217,9 +217,9 @@ impl Exchange {
             let base = work.base.as_ref().expect("only a record that was opened can be in conflict");
             (base.token.clone(), base.key)
         });
-        let Some(again) = self.read_again(token, key).await? else { return Err(missing()) };
+        let Some(base) = self.read_again(token, key).await? else { return Err(missing()) };
         self.core.observer.tell(EventKind::Replayed, &key);
-        self.with(|work| work.rebase(again, &self.core))
+        self.with(|work| work.rebase(base, &self.core))
     }
 
     /// Notes what was stored, passes the turn on, and leaves the rest to be done off the path.
@@ -230,12 +230,12 @@ impl Exchange {
             Op::Nothing => self.settle_read(turn, now),
             Op::Create { new } => {
                 self.core.observer.tell(EventKind::Created, &new.key);
-                self.with(|work| work.go_on_from(new, &self.core));
+                self.with(|work| work.go_on_from(*new, &self.core));
             }
-            Op::Update { key, written, .. } => self.settle_update(key, kind, written, turn, began),
+            Op::Update { key, written, .. } => self.settle_update(key, kind, *written, turn, began),
             Op::Replace { old, new, .. } => {
                 let (key, now) = (new.key, new.written.header.seen_at);
-                let before = self.with(|work| work.go_on_from(new, &self.core));
+                let before = self.with(|work| work.go_on_from(*new, &self.core));
                 pass_on(turn);
                 match kind {
                     StoreOp::DeleteAndCreate => {
@@ -399,11 +399,10 @@ impl Work {
         }
     }
 
-    pub(super) fn rebase(&mut self, again: Again, core: &Core) -> Result<()> {
+    pub(super) fn rebase(&mut self, mut base: Box<Base>, core: &Core) -> Result<()> {
         let now = self.now(core);
-        let Again { base, codec, values } = again;
         if self.state.fate != Fate::End && !self.fits(&base.header, core.policy.rules) {
-            self.state.replay(values, codec, base.header.flash_at, now)?;
+            self.state.replay(base.take_values(), base.codec, base.header.flash_at, now)?;
         }
         self.base = Some(base);
         Ok(())
@@ -415,6 +414,8 @@ impl Work {
         let found = Found { record, now: self.store_time(core) };
         let opened =
             Opened::Live { admission: Admission::Current { first: false }, rotation: Rotation::Barred };
-        self.base.replace(Box::new(Base { token: Some(token), key, found, header, opened }))
+        let (codec, values, asked) = (self.state.codec, Values::default(), found.now);
+        let base = Base { token: Some(token), key, found, header, opened, codec, values, asked };
+        self.base.replace(Box::new(base))
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn convert(
         _ => {}
     }
     let encoding = match &new.php {
-        None => entered.codec.of_record(),
+        None => entered.base.codec.of_record(),
         Some(layout) => layout.encoding(),
     };
     let values = translate(new, entered, encoding, place);
@@ -67,8 +67,8 @@ pub(super) fn convert(
 fn translate(new: &Core, entered: &Entered, encoding: Encoding, place: &Place) -> Values {
     let mut values = Values::default();
     let mut left_behind = false;
-    for entry in entered.values.iter() {
-        let value = entered.codec.translate(encoding, entry.value);
+    for entry in entered.base.values.iter() {
+        let value = entered.base.codec.translate(encoding, entry.value);
         match value {
             Ok(value) if new.carries(entry.key) => values.set(entry.key, value, entry.mark),
             _ => left_behind = true,

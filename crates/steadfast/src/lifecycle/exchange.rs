@@ -9,10 +9,11 @@ use bytes::Bytes;
 use super::Core;
 use super::desk::Turn;
 use crate::carrier::Crumbs;
+use crate::codec::Encoding;
 use crate::cookie::candidates;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::{Fate, Opened};
-use crate::record::Header;
+use crate::record::{Header, Values};
 use crate::session::State;
 use crate::store::{Found, StoreKey};
 use crate::time::Timestamp;
@@ -44,8 +45,6 @@ pub(crate) struct Client {
     pub(crate) bound_ip: Option<[u8; 8]>,
     /// The digest of its user agent, if sessions are bound to it.
     pub(crate) bound_agent: Option<[u8; 8]>,
-    /// The request was made by a script or ahead of time: flash values do not age by it.
-    pub(crate) background: bool,
     /// The id that a new session is to have, because it came with the request. As CodeIgniter 4 does it, if the
     /// policy says so: whoever plants an id in a browser knows the session then.
     pub(crate) adopted: Option<Token>,
@@ -104,13 +103,20 @@ pub(crate) struct Exchange {
     handle: bool,
 }
 
-/// How a session is come by.
-pub(crate) enum Opening<C> {
+/// How a session is come by. What a request says is asked for when it is needed.
+pub(crate) enum Opening<C, B> {
     /// By the cookies of a request.
-    Request(C),
-    /// By its key, by the application itself.
+    Request {
+        client: C,
+        /// The request was made by a script or ahead of time: flash values do not age by it.
+        is_background: B,
+    },
+    /// By its key, by the application itself, for which nothing ages.
     Handle(StoreKey),
 }
+
+/// How the application itself comes by a session.
+pub(crate) type ByKey = Opening<fn() -> Result<Client>, fn() -> bool>;
 
 /// A session at work.
 pub(crate) struct Work {
@@ -135,6 +141,12 @@ pub(crate) struct Base {
     pub(super) found: Found,
     pub(crate) header: Header,
     pub(crate) opened: Opened,
+    /// How the values are written.
+    pub(super) codec: Encoding,
+    /// The values as they were read, until somebody works on them.
+    pub(super) values: Values,
+    /// When the store was asked for it, as [`asks`](Core::asks) told.
+    pub(super) asked: Timestamp,
 }
 
 impl Base {
@@ -151,6 +163,11 @@ impl Base {
             return Some(kept);
         }
         of_key
+    }
+
+    /// Hands out the values as they were read, once.
+    pub(super) fn take_values(&mut self) -> Values {
+        std::mem::take(&mut self.values)
     }
 
     /// Returns the record's bytes as they were read.
@@ -204,12 +221,15 @@ impl Exchange {
     /// # Errors
     ///
     /// Whatever the store fails with, and [`ErrorKind::Busy`] if the wait for a turn took too long.
-    pub(crate) async fn open<C: FnOnce() -> Result<Client>>(
-        &self,
-        access: Access,
-        opening: Opening<C>,
-    ) -> Result<()> {
-        let _one_at_a_time = self.opening.lock().await;
+    pub(crate) async fn open<C, B>(&self, access: Access, opening: Opening<C, B>) -> Result<()>
+    where
+        C: FnOnce() -> Result<Client>,
+        B: FnOnce() -> bool,
+    {
+        let _one_at_a_time = match self.opening.try_lock() {
+            Ok(first) => first,
+            Err(_) => self.opening.lock().await,
+        };
         let before = self.cell().as_ref().map(|work| (work.access, work.is_committed()));
         match before {
             Some((had, committed)) if had >= access || committed => Ok(()),

@@ -20,7 +20,7 @@ use super::prepare::Op;
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Anomaly, EventKind};
 use crate::plan::{Admission, Opened, Rotation, StoreOp};
-use crate::record::{Header, Standing, Values};
+use crate::record::{Contents, Header, Standing, Values};
 use crate::store::{
     Acquired, Created, Deleted, Lease, LeaseEnd, LeaseToken, Loaded, Record, Store as _, StoreKey, Updated,
 };
@@ -213,8 +213,9 @@ impl Import {
     async fn end_left_over(&self, new: &Core, key: StoreKey) -> Result<()> {
         let lease = Lease { token: LeaseToken::fresh(), ttl: self.core.policy.lease };
         let Acquired::Held(found) = self.core.store.acquire(&key, lease).await? else { return Ok(()) };
-        let header = self.core.read(&key, &found.record, found.now)?.header;
-        let base = Base { token: None, key, found, header, opened: Opened::Stranger };
+        let Contents { codec, header, values } = self.core.read(&key, &found.record, found.now)?;
+        let (opened, asked) = (Opened::Stranger, found.now);
+        let base = Base { token: None, key, found, header, opened, codec, values, asked };
         if !self.has_moved(&base) {
             let _ = self.end(new, &base).await?;
         }
@@ -250,7 +251,7 @@ impl Import {
                 "only a visitor's cookie tells where a session goes on in PHP's layout; wait for the visitors",
             ));
         }
-        let nobody = || Client { background: true, any_device: true, ..Client::default() };
+        let nobody = || Client { any_device: true, ..Client::default() };
         let (before, client) = (nobody(), nobody());
         let (mut moved, mut after) = (0, None);
         loop {

@@ -34,12 +34,12 @@ use crate::time::{Clock, Timestamp};
 
 use desk::Desk;
 use off_path::OffPath;
-use skew::Skew;
 use watch::Watch;
 
-pub(crate) use exchange::{Access, Client, Exchange, Opening, Work};
+pub(crate) use exchange::{Access, ByKey, Client, Exchange, Opening, Work};
 pub(crate) use import::Import;
 pub(crate) use prepare::Prepared;
+pub(crate) use skew::Skew;
 pub(crate) use watch::Watching;
 
 /// A lease is renewed when a third of it has passed, so that one late renewal does not lose it.
@@ -73,7 +73,7 @@ impl Core {
         policy: Policy,
         store: SharedStore,
         carrier: Option<Carrier>,
-        clock: Arc<dyn Clock>,
+        (clock, skew): (Arc<dyn Clock>, Skew),
         observer: Observer,
         before: Option<Arc<Self>>,
     ) -> Arc<Self> {
@@ -83,7 +83,7 @@ impl Core {
             move |key, token| release(&off_path, &store, key, token)
         });
         let cookies = CookieWriter::new(&policy.cookie);
-        let (watch, skew) = (Watch::default(), Skew::default());
+        let watch = Watch::default();
         let php = PhpLayout::new(&policy);
         let import = before.map(|core| Import::new(core, cookies.name()));
         Arc::new(Self {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::exchange::{Access, Base, Client, Exchange, Opening, Work, missing};
+use super::exchange::{Access, Base, ByKey, Client, Exchange, Work, missing};
 use super::open::Entered;
 use super::prepare::{Fresh, Op};
 use super::{Core, MAX_HOPS};
@@ -38,8 +38,8 @@ impl Exchange {
                 return Ok(entered);
             };
             // The turn under the old id ends here: nobody waits for one id and holds another.
-            let Some(Entered { base, values, turn, .. }) = entered.take() else { return Ok(None) };
-            let Base { token, key, .. } = *base;
+            let Some(Entered { base, turn, .. }) = entered.take() else { return Ok(None) };
+            let Base { token, key, values, .. } = *base;
             drop(turn);
             let token = token.and_then(|_| to.shared().copied()).map(Token::shared);
             entered = self.enter(access, to, token, client).await?;
@@ -84,10 +84,10 @@ impl Exchange {
             entered.base.note_forwarded();
         }
         self.core.observer.tell(EventKind::Replayed, &key);
-        let (again, turn) = entered.into_again();
+        let (base, turn) = entered.into_parts();
         self.with(|work| {
             work.turn = turn;
-            work.rebase(again, &self.core)
+            work.rebase(base, &self.core)
         })
     }
 }
@@ -97,7 +97,9 @@ impl Entered {
     fn came_from(&mut self, before: &StoreKey, copy: &Values, access: Access, core: &Core) {
         self.base.note_forwarded();
         if access > Access::View && self.base.came_from(before) {
-            self.carried |= self.base.catch_up(copy, &mut self.values, core);
+            let mut values = self.base.take_values();
+            self.carried |= self.base.catch_up(copy, &mut values, core);
+            self.base.values = values;
         }
     }
 }
@@ -162,7 +164,8 @@ impl Work {
             moved.origin = Some(Origin::new(*name, until, &self.state.values));
         }
         header.php = Some(Box::new(moved));
-        let new = Fresh { token: token.clone(), key, written: self.write(core, header, now)? };
+        let written = self.write(core, header, now)?;
+        let new = Box::new(Fresh { token: token.clone(), key, written });
         let seen = base.found.record.version;
         Ok((Op::Replace { old: base.key, seen, frozen: copy, new }, Some(token)))
     }
@@ -349,7 +352,7 @@ impl Core {
     /// Opens a session by its key, alone, without extending it.
     async fn hold(self: &Arc<Self>, key: StoreKey) -> Result<Arc<Exchange>> {
         let exchange = Arc::new(Exchange::of_handle(Arc::clone(self)));
-        exchange.open(Access::Exclusive, Opening::<fn() -> Result<Client>>::Handle(key)).await?;
+        exchange.open(Access::Exclusive, ByKey::Handle(key)).await?;
         exchange.with(|work| work.state.extend = false);
         Ok(exchange)
     }

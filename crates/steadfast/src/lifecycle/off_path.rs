@@ -86,3 +86,30 @@ impl Drop for Guard {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::runtime::Builder;
+    use tokio::sync::oneshot;
+
+    use super::*;
+
+    #[test]
+    fn work_goes_on_when_the_runtime_of_the_request_is_gone() {
+        let home = Builder::new_current_thread().enable_time().build().unwrap();
+        let worker = Builder::new_current_thread().enable_time().build().unwrap();
+        let off_path = home.block_on(async { OffPath::new() });
+        let ((go, gone), (done, is_done)) = (oneshot::channel::<()>(), oneshot::channel());
+        worker.block_on(async {
+            off_path.run(async move {
+                let gone = tokio::time::timeout(Duration::from_secs(3_600), gone).await;
+                done.send(gone.is_ok()).unwrap();
+            });
+        });
+        drop(worker);
+        go.send(()).unwrap();
+        assert!(home.block_on(is_done).unwrap());
+    }
+}

@@ -6,7 +6,6 @@ use tokio::time::Instant;
 
 use super::desk::Turn;
 use super::exchange::{Access, Base, Client, Exchange, Opening, Outcome, Tokens, Work};
-use crate::codec::Encoding;
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Anomaly, EventKind};
 use crate::plan::{self, Admission, Opened, Rotation};
@@ -23,10 +22,6 @@ const OTHERS_FIRST: Duration = Duration::from_millis(10);
 /// A record that a request was let into.
 pub(super) struct Entered {
     pub(super) base: Box<Base>,
-    /// When the store was asked for it, by the node's clock.
-    asked: Timestamp,
-    pub(super) codec: Encoding,
-    pub(super) values: Values,
     pub(super) turn: Option<Turn>,
     /// Values came from elsewhere, so there is something to store.
     pub(super) carried: bool,
@@ -34,33 +29,36 @@ pub(super) struct Entered {
 
 impl Exchange {
     /// Opens the session for the first extractor of a request.
-    pub(super) async fn begin<C: FnOnce() -> Result<Client>>(
-        &self,
-        access: Access,
-        opening: Opening<C>,
-    ) -> Result<Box<Work>> {
-        let (mut client, key) = match opening {
-            Opening::Request(client) => (client()?, None),
-            Opening::Handle(key) => (Client { background: true, ..Client::default() }, Some(key)),
-        };
-        let entered = match key {
-            Some(key) => self.go_in(access, key, None, &client).await?,
-            None => self.find(access, &mut client).await?,
-        };
-        let mut work = self.work(access, client, entered);
-        self.age_flash(&mut work)?;
-        Ok(work)
+    pub(super) async fn begin<C, B>(&self, access: Access, opening: Opening<C, B>) -> Result<Box<Work>>
+    where
+        C: FnOnce() -> Result<Client>,
+        B: FnOnce() -> bool,
+    {
+        match opening {
+            Opening::Request { client, is_background } => {
+                let mut client = client()?;
+                let entered = self.find(access, &mut client).await?;
+                let mut work = self.work(access, client, entered);
+                self.age_flash(&mut work, is_background)?;
+                Ok(work)
+            }
+            Opening::Handle(key) => {
+                let client = Client::default();
+                let entered = Box::pin(self.go_in(access, key, None, &client)).await?;
+                Ok(self.work(access, client, entered))
+            }
+        }
     }
 
     /// Opens the session again for an extractor that wants more than the one before it.
-    pub(super) async fn upgrade<C: FnOnce() -> Result<Client>>(
-        &self,
-        access: Access,
-        opening: Opening<C>,
-    ) -> Result<()> {
-        let mut client = match opening {
-            Opening::Request(client) => client()?,
-            Opening::Handle(_) => Client { background: true, ..Client::default() },
+    pub(super) async fn upgrade<C, B>(&self, access: Access, opening: Opening<C, B>) -> Result<()>
+    where
+        C: FnOnce() -> Result<Client>,
+        B: FnOnce() -> bool,
+    {
+        let (mut client, is_background) = match opening {
+            Opening::Request { client, is_background } => (client()?, Some(is_background)),
+            Opening::Handle(_) => (Client::default(), None),
         };
         let token = self.with(|work| {
             client.moved = work.client.moved;
@@ -76,8 +74,10 @@ impl Exchange {
             base.note_forwarded();
         }
         self.with(|before| {
-            if before.access == Access::View {
-                self.age_flash(&mut work)?;
+            if let Some(is_background) = is_background
+                && before.access == Access::View
+            {
+                self.age_flash(&mut work, is_background)?;
             }
             work.adopt(before, &self.core)?;
             *before = *work;
@@ -86,12 +86,13 @@ impl Exchange {
     }
 
     fn work(&self, access: Access, client: Client, entered: Option<Entered>) -> Box<Work> {
-        let (base, skew, codec, values, turn, carried) = match entered {
-            Some(Entered { base, asked, codec, values, turn, carried }) => {
-                let skew = self.core.note_skew(base.found.now, asked);
-                (Some(base), skew, codec, values, turn, carried)
-            }
-            None => (None, self.core.skew(), self.core.encoding(), Values::default(), None, false),
+        let (mut base, turn, carried) = match entered {
+            Some(Entered { base, turn, carried }) => (Some(base), turn, carried),
+            None => (None, None, false),
+        };
+        let (skew, codec, values) = match &mut base {
+            Some(base) => (self.core.note_skew(base.found.now, base.asked), base.codec, base.take_values()),
+            None => (self.core.skew(), self.core.encoding(), Values::default()),
         };
         let mut state = State::new(codec, values, self.core.policy.limits(), access == Access::Merge);
         if carried {
@@ -191,7 +192,7 @@ impl Exchange {
         token: Option<Token>,
         client: &Client,
     ) -> Result<Option<Entered>> {
-        let asked = self.core.clock.now();
+        let asked = self.core.asks();
         let judged = match self.core.store.load(&key).await {
             Ok(Loaded::Missing) => return Ok(self.no_record(&key)),
             Ok(Loaded::Found(found)) => self.judge(key, token, found, asked, client),
@@ -244,7 +245,7 @@ impl Exchange {
         loop {
             let lease_token = turn.lease().map_or_else(LeaseToken::fresh, |held| held.token);
             let lease = Lease { token: lease_token, ttl: self.core.policy.lease };
-            let asked = self.core.clock.now();
+            let asked = self.core.asks();
             let acquired = match self.acquire(&turn, &key, lease).await {
                 Err(error) => return self.unless_damaged(&key, Err(error)).await,
                 Ok(acquired) => acquired,
@@ -339,8 +340,8 @@ impl Exchange {
         self.core.observer.tell(EventKind::Loaded, &key);
         // Temp values that are over are stored no more, from the next write on.
         values.retain_marked(|mark| mark.lasts(|| self.core.tick(found.now)));
-        let base = Box::new(Base { token, key, found, header, opened });
-        Ok(Some(Entered { base, asked, codec, values, turn: None, carried: false }))
+        let base = Box::new(Base { token, key, found, header, opened, codec, values, asked });
+        Ok(Some(Entered { base, turn: None, carried: false }))
     }
 
     fn admit(
@@ -402,16 +403,22 @@ impl Exchange {
     }
 
     /// Ages flash values, by a page that came after they were last set or aged, once.
-    fn age_flash(&self, work: &mut Work) -> Result<()> {
+    fn age_flash(&self, work: &mut Work, is_background: impl FnOnce() -> bool) -> Result<()> {
         let Some(base) = &work.base else { return Ok(()) };
-        let page = work.access > Access::View && !work.client.background;
         let later = self.arrived.shifted(work.skew) > base.header.flash_at;
-        if page && later && base.opened != Opened::Frozen {
-            let now = work.now(&self.core);
-            work.state.run(Step::AgeFlash { flash_at: base.header.flash_at }, now)?;
+        let ages = later && base.opened != Opened::Frozen && work.state.values.any_flash();
+        let untimed = self.core.policy.rotate_every.is_some() && base.header.is_untimed();
+        let is_for_page = work.access > Access::View && (ages || untimed);
+        // Asked last, because it looks for six headers.
+        if !is_for_page || is_background() {
+            return Ok(());
+        }
+        if ages {
+            let (flash_at, now) = (base.header.flash_at, work.clock(&self.core));
+            work.state.run(Step::AgeFlash { flash_at }, &now)?;
         }
         // As CodeIgniter does: from the first page on it is known how old the id is.
-        if page && self.core.policy.rotate_every.is_some() && base.header.is_untimed() {
+        if untimed {
             work.state.note_carried();
         }
         Ok(())
@@ -442,23 +449,20 @@ impl Exchange {
     }
 
     /// Reads the record again after a conflict, for the same request, without waiting for anybody.
-    pub(super) async fn read_again(&self, token: Option<Token>, key: StoreKey) -> Result<Option<Again>> {
+    pub(super) async fn read_again(&self, token: Option<Token>, key: StoreKey) -> Result<Option<Box<Base>>> {
         let client = self.with(|work| std::mem::take(&mut work.client));
         let looked = self.look(key, token, &client).await;
         self.with(|work| work.client = client);
-        Ok(looked?.map(|entered| {
-            let Entered { base, codec, values, .. } = entered;
-            Again { base, codec, values }
-        }))
+        Ok(looked?.map(|entered| entered.base))
     }
 }
 
 #[cfg(feature = "php")]
 impl Entered {
     /// Takes the record apart, for what goes on from it.
-    pub(super) fn into_again(self) -> (Again, Option<Turn>) {
-        let Self { base, codec, values, turn, .. } = self;
-        (Again { base, codec, values }, turn)
+    pub(super) fn into_parts(self) -> (Box<Base>, Option<Turn>) {
+        let Self { base, turn, .. } = self;
+        (base, turn)
     }
 }
 
@@ -478,13 +482,6 @@ impl Drop for Unsure<'_> {
 
 fn too_large() -> Error {
     Error::new(ErrorKind::TooLarge, "the session record is larger than the limit `max_record_bytes`")
-}
-
-/// A record that was read again.
-pub(super) struct Again {
-    pub(super) base: Box<Base>,
-    pub(super) codec: Encoding,
-    pub(super) values: Values,
 }
 
 impl Turn {

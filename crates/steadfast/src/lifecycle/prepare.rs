@@ -25,22 +25,22 @@ pub(crate) struct Prepared {
     pub(super) now: Timestamp,
 }
 
-/// What is sent to the store.
+/// What is sent to the store. Records are boxed, because most requests only read.
 pub(super) enum Op {
     Nothing,
     Create {
-        new: Fresh,
+        new: Box<Fresh>,
     },
     Update {
         key: StoreKey,
         seen: Version,
-        written: Written,
+        written: Box<Written>,
     },
     Replace {
         old: StoreKey,
         seen: Version,
         frozen: Option<Record>,
-        new: Fresh,
+        new: Box<Fresh>,
     },
     /// Conditional, because the session would stay alive if a step-up had just moved it.
     End {
@@ -141,7 +141,7 @@ impl Work {
     }
 
     /// Makes the record of a session that starts now, or that goes on from another under a new key.
-    fn fresh(&self, core: &Core, from: Option<&Base>, now: Timestamp) -> Result<Fresh> {
+    fn fresh(&self, core: &Core, from: Option<&Base>, now: Timestamp) -> Result<Box<Fresh>> {
         let adopted = self.client.adopted.as_ref().filter(|_| from.is_none() && self.base.is_none());
         let token = self.reserved.as_ref().or(adopted).cloned();
         let token = token.unwrap_or_else(|| core.fresh_token(self.client.ip));
@@ -171,7 +171,7 @@ impl Work {
         self.settle(core, &mut header, now);
         let key = token.key.store_key();
         let written = self.write(core, header, now)?;
-        Ok(Fresh { token, key, written })
+        Ok(Box::new(Fresh { token, key, written }))
     }
 
     /// Makes the record that is written over the one that was read.
@@ -181,7 +181,7 @@ impl Work {
         base: &Base,
         identity: Identity,
         now: Timestamp,
-    ) -> Result<(Written, Option<Token>)> {
+    ) -> Result<(Box<Written>, Option<Token>)> {
         let mut header = base.header.clone();
         let mut token = None;
         // Mostly nothing happens to the identity, and then the system is not asked for randomness.
@@ -193,7 +193,7 @@ impl Work {
         header.forget_predecessor(now);
         header.seen_at = if self.state.extend { now } else { header.seen_at };
         self.settle(core, &mut header, now);
-        Ok((self.write(core, header, now)?, token))
+        Ok((Box::new(self.write(core, header, now)?), token))
     }
 
     /// Applies what the handler changed beside the values.

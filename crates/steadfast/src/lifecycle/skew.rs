@@ -19,9 +19,20 @@ const COMPARE_EVERY: Duration = Duration::from_secs(60);
 /// Clocks of node and store that differ by more are reported, in microseconds.
 const REPORTED: i64 = 1_000_000;
 
-/// The last measurement, in microseconds.
+/// The last measurement.
 #[derive(Debug, Default)]
-pub(super) struct Skew(AtomicI64);
+pub(crate) struct Skew {
+    micros: AtomicI64,
+    /// There is one clock, so there is nothing to measure.
+    none: bool,
+}
+
+impl Skew {
+    /// Returns that of a store which goes by the node's own clock.
+    pub(crate) fn none() -> Self {
+        Self { none: true, ..Self::default() }
+    }
+}
 
 impl Core {
     /// Returns the present time by the store's clock, as far as it is known.
@@ -31,16 +42,24 @@ impl Core {
 
     /// Returns by how many microseconds the store's clock was ahead when it was measured last.
     pub(super) fn skew(&self) -> i64 {
-        self.skew.0.load(Ordering::Relaxed)
+        self.skew.micros.load(Ordering::Relaxed)
+    }
+
+    /// Returns when the store is asked, by the node's clock, if there is something to be measured by it.
+    pub(super) fn asks(&self) -> Timestamp {
+        if self.skew.none { Timestamp::EPOCH } else { self.clock.now() }
     }
 
     /// Notes by how much the store's clock is ahead, from an answer that told its time. Reported when it
     /// becomes too much, not with every answer.
     pub(super) fn note_skew(&self, told: Timestamp, asked: Timestamp) -> i64 {
+        if self.skew.none {
+            return 0;
+        }
         let skew = told.ahead_of_clock(asked, self.clock.now());
         let before = self.skew();
         if skew != before {
-            self.skew.0.store(skew, Ordering::Relaxed);
+            self.skew.micros.store(skew, Ordering::Relaxed);
             if skew.abs() >= REPORTED && before.abs() < REPORTED {
                 self.observer.alarm(Anomaly::ClockSkew, None);
             }
@@ -54,7 +73,7 @@ impl Core {
     ///
     /// Whatever the store fails with.
     pub(crate) async fn measure_skew(&self) -> Result<()> {
-        let asked = self.clock.now();
+        let asked = self.asks();
         let told = self.store.now().await?;
         let skew = self.note_skew(told, asked);
         self.observer.skewed(skew);

@@ -20,14 +20,14 @@ pub(super) struct Packed {
 }
 
 impl Packed {
-    /// Checks the bounds of so many entries.
+    /// Checks the bounds of so many entries, which are all that is left to be read.
     pub(super) fn read(reader: &mut Reader<'_>, count: usize) -> Option<Self> {
-        let start = reader.position();
+        let (start, mut rest) = (reader.position(), reader.rest());
         let mut any_marked = false;
         for _ in 0..count {
-            any_marked |= entry(reader)?.mark != Mark::None;
+            any_marked |= entry(&mut rest)?.mark != Mark::None;
         }
-        Some(Self { start, any_marked })
+        rest.is_empty().then_some(Self { start, any_marked })
     }
 
     /// Returns the bytes of all entries.
@@ -52,23 +52,28 @@ impl Packed {
 
     /// Walks through the entries.
     pub(super) fn iter(self, base: &[u8]) -> impl Iterator<Item = Entry<'_>> + use<'_> {
-        let mut reader = Reader::new(self.bytes(base));
-        std::iter::from_fn(move || entry(&mut reader))
+        let mut rest = self.bytes(base);
+        std::iter::from_fn(move || entry(&mut rest))
     }
 }
 
-/// Reads an entry; `None` at the end, and for bytes that are none.
-fn entry<'a>(reader: &mut Reader<'a>) -> Option<Entry<'a>> {
-    let [k0, k1, v0, v1, v2, v3, mark] = reader.array::<OVERHEAD>()?;
+/// Takes the first entry off; `None` at the end, and for bytes that are none.
+fn entry<'a>(bytes: &mut &'a [u8]) -> Option<Entry<'a>> {
+    let ([k0, k1, v0, v1, v2, v3, mark], mut rest) = bytes.split_first_chunk::<OVERHEAD>()?;
     let mark = match mark {
         0 => Mark::None,
         1 => Mark::FlashNew,
         2 => Mark::FlashOld,
-        3 => Mark::Temp(Timestamp::from_micros(reader.u64()?)),
+        3 => {
+            let (until, after) = rest.split_first_chunk()?;
+            rest = after;
+            Mark::Temp(Timestamp::from_micros(u64::from_le_bytes(*until)))
+        }
         _ => return None,
     };
-    let key = reader.bytes(usize::from(u16::from_le_bytes([k0, k1])))?;
-    let value = reader.bytes(u32::from_le_bytes([v0, v1, v2, v3]) as usize)?;
+    let (key, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([*k0, *k1])))?;
+    let (value, rest) = rest.split_at_checked(u32::from_le_bytes([*v0, *v1, *v2, *v3]) as usize)?;
+    *bytes = rest;
     Some(Entry { key, value, mark })
 }
 

@@ -87,7 +87,7 @@ struct Slot {
 #[derive(Debug, Clone)]
 enum Part {
     Base(Range<u32>),
-    Own(Box<[u8]>),
+    Own(Vec<u8>),
     /// Lies in the record, too, but refers to other values there; this is what it reads as.
     #[cfg(feature = "php")]
     Linked(Box<[u8]>),
@@ -166,7 +166,7 @@ impl Values {
     /// Stores a value; an existing key keeps its place.
     pub(crate) fn set(&mut self, key: &[u8], value: Vec<u8>, mark: Mark) {
         self.unpack();
-        let value = Some(Part::Own(value.into_boxed_slice()));
+        let value = Some(Part::Own(value));
         if let Some(at) = self.find(key) {
             let slot = &mut self.slots[at];
             self.live += usize::from(slot.value.is_none());
@@ -223,6 +223,11 @@ impl Values {
         }
     }
 
+    /// Reports whether there are flash values.
+    pub(crate) fn any_flash(&self) -> bool {
+        self.packed.is_none_or(|packed| packed.any_marked) && self.iter().any(|entry| entry.mark.is_flash())
+    }
+
     /// Returns the bytes that [`encode`](Self::encode) will write.
     pub(crate) fn encoded_len(&self) -> usize {
         let of_slot = |slot: &Slot| match slot.unchanged() {
@@ -264,7 +269,7 @@ impl Values {
             values.unpack();
         }
         let no_key_twice = values.index.as_ref().is_none_or(|index| index.len() == count);
-        (reader.is_at_end() && no_key_twice).then_some(values)
+        no_key_twice.then_some(values)
     }
 
     /// Makes the list of values, before one of them changes.

@@ -49,8 +49,9 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.bytes(usize::from(len))?).ok()
     }
 
-    pub(crate) fn is_at_end(&self) -> bool {
-        self.at == self.bytes.len()
+    /// Returns everything that was not read yet.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        &self.bytes[self.at..]
     }
 }
 

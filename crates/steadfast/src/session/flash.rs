@@ -107,7 +107,7 @@ impl Session {
         change: MarkChange,
     ) -> Result<()> {
         let keys = keys.into_iter().map(|key| key.as_ref().into()).collect();
-        self.edit(|state, now| state.run(Step::Mark { keys, change }, now()).map(drop))
+        self.edit(|state, now| state.run(Step::Mark { keys, change }, now).map(drop))
     }
 
     /// Marks each key with its mark, if all of them have values; else marks none.
@@ -123,7 +123,7 @@ impl Session {
                 return Ok(false);
             }
             for (key, mark) in marks {
-                state.run(Step::Mark { keys: vec![key], change: MarkChange::To(mark) }, now())?;
+                state.run(Step::Mark { keys: vec![key], change: MarkChange::To(mark) }, now)?;
             }
             Ok(true)
         })

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Now;
 use crate::codec::Encoding;
 use crate::error::{Error, ErrorKind, Result};
 use crate::plan::Fate;
@@ -153,9 +154,11 @@ impl State {
     }
 
     /// Does a step, and remembers it if it may have to be done again.
-    pub(crate) fn run(&mut self, step: Step, now: Timestamp) -> Result<Ran> {
+    pub(crate) fn run(&mut self, step: Step, now: Now<'_>) -> Result<Ran> {
         self.writable()?;
-        self.check_limits(&step)?;
+        if let Step::Edit { key, .. } = &step {
+            self.check_key(key)?;
+        }
         let ran = apply(&step, &mut self.values, self.codec, now)?;
         if ran == Ran::Nothing {
             return Ok(ran);
@@ -166,6 +169,22 @@ impl State {
             steps.push(step);
         }
         Ok(ran)
+    }
+
+    /// Sets a value, and remembers it if it may have to be set again.
+    pub(crate) fn set(&mut self, key: &[u8], value: Vec<u8>, mark: Mark) -> Result<()> {
+        self.writable()?;
+        self.check_key(key)?;
+        if value.len() > self.limits.record_bytes {
+            return Err(too_large("a session value is larger than the limit `max_record_bytes`"));
+        }
+        if let Some(steps) = &mut self.steps {
+            steps.push(Step::Set { key: key.into(), value: value.clone(), mark });
+        }
+        self.values.set(key, value, mark);
+        self.written = true;
+        self.flash_changed |= mark.is_flash();
+        Ok(())
     }
 
     /// Notes that values came from elsewhere, before the handler did anything.
@@ -213,7 +232,7 @@ impl State {
             match step {
                 Step::AgeFlash { flash_at: seen } if *seen != flash_at => {}
                 step => {
-                    apply(step, &mut values, codec, now)?;
+                    apply(step, &mut values, codec, &|| now)?;
                 }
             }
         }
@@ -232,8 +251,7 @@ impl State {
         self.steps = None;
     }
 
-    fn check_limits(&self, step: &Step) -> Result<()> {
-        let (Step::Set { key, .. } | Step::Edit { key, .. }) = step else { return Ok(()) };
+    fn check_key(&self, key: &[u8]) -> Result<()> {
         #[cfg(feature = "php")]
         if let Encoding::Php(format) = self.codec
             && self.limits.shared
@@ -242,9 +260,6 @@ impl State {
         }
         if key.len() > self.limits.key_bytes {
             return Err(too_large("a session key is longer than the limit `max_key_bytes`"));
-        }
-        if matches!(step, Step::Set { value, .. } if value.len() > self.limits.record_bytes) {
-            return Err(too_large("a session value is larger than the limit `max_record_bytes`"));
         }
         if self.values.len() >= self.limits.keys && self.values.get(key).is_none() {
             return Err(too_large("the session has as many keys as the limit `max_keys` allows"));
@@ -272,7 +287,7 @@ pub(crate) enum Ran {
     Changed,
 }
 
-fn apply(step: &Step, values: &mut Values, codec: Encoding, now: Timestamp) -> Result<Ran> {
+fn apply(step: &Step, values: &mut Values, codec: Encoding, now: Now<'_>) -> Result<Ran> {
     let changed = match step {
         Step::Set { key, value, mark } => {
             values.set(key, value.clone(), *mark);
@@ -280,8 +295,7 @@ fn apply(step: &Step, values: &mut Values, codec: Encoding, now: Timestamp) -> R
         }
         Step::Remove { key } => values.remove(key),
         Step::Edit { key, edit } => {
-            let entry =
-                values.get(key).filter(|entry| entry.mark.lasts(|| now) && !codec.is_null(entry.value));
+            let entry = values.get(key).filter(|entry| entry.mark.lasts(now) && !codec.is_null(entry.value));
             let mark = entry.map_or(Mark::None, |entry| entry.mark);
             let value = edit(codec, entry.map(|entry| entry.value))?;
             values.set(key, value, mark);
@@ -307,10 +321,10 @@ fn apply(step: &Step, values: &mut Values, codec: Encoding, now: Timestamp) -> R
     Ok(if changed { Ran::Changed } else { Ran::Nothing })
 }
 
-fn mark(values: &mut Values, keys: &[Box<[u8]>], change: MarkChange, now: Timestamp) -> bool {
+fn mark(values: &mut Values, keys: &[Box<[u8]>], change: MarkChange, now: Now<'_>) -> bool {
     let mut changed = false;
     for key in keys {
-        let Some(entry) = values.get(key).filter(|entry| entry.mark.lasts(|| now)) else { continue };
+        let Some(entry) = values.get(key).filter(|entry| entry.mark.lasts(now)) else { continue };
         let (from, to) = (entry.mark, change.of(entry.mark));
         changed |= from != to && values.set_mark(key, to);
     }

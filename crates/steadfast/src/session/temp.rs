@@ -135,7 +135,7 @@ impl Session {
     pub fn remove_temp(&self, key: impl AsRef<[u8]>) -> Result<bool> {
         self.edit(|state, now| {
             let was = state.get(key.as_ref(), now).is_some_and(|(_, mark)| mark.is_temp());
-            state.run(Step::RemoveTemp { key: key.as_ref().into() }, now())?;
+            state.run(Step::RemoveTemp { key: key.as_ref().into() }, now)?;
             Ok(was)
         })
     }

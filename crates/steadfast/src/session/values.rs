@@ -102,7 +102,7 @@ impl Session {
     pub fn remove(&self, key: impl AsRef<[u8]>) -> Result<bool> {
         self.edit(|state, now| {
             let was = state.get(key.as_ref(), now).is_some();
-            state.run(Step::Remove { key: key.as_ref().into() }, now())?;
+            state.run(Step::Remove { key: key.as_ref().into() }, now)?;
             Ok(was)
         })
     }
@@ -141,9 +141,7 @@ impl Session {
             codec.encode(&value)
         };
         let key = key.key_bytes();
-        self.edit(|state, now| {
-            state.run(Step::Edit { key: key.into(), edit: Arc::new(edit) }, now()).map(drop)
-        })
+        self.edit(|state, now| state.run(Step::Edit { key: key.into(), edit: Arc::new(edit) }, now).map(drop))
     }
 
     /// Adds to a whole number, and returns the sum. A missing one begins at zero.
@@ -191,7 +189,7 @@ impl Session {
             let value = get(state, key, now)?;
             if value.is_some() {
                 let seen = state.values.get(key).map(|entry| entry.value.into()).unwrap_or_default();
-                state.run(Step::Take { key: key.into(), seen }, now())?;
+                state.run(Step::Take { key: key.into(), seen }, now)?;
             }
             Ok(value)
         })
@@ -238,7 +236,7 @@ impl Session {
     ///
     /// [`Closed`](ErrorKind::Closed) after the end of the request.
     pub fn clear(&self) -> Result<()> {
-        self.edit(|state, now| state.run(Step::Clear, now()).map(drop))
+        self.edit(|state, now| state.run(Step::Clear, now).map(drop))
     }
 
     /// Sets a value with a mark.
@@ -250,7 +248,7 @@ impl Session {
     ) -> Result<()> {
         self.edit(|state, now| {
             let value = state.codec.encode(value)?;
-            state.run(Step::Set { key: key.into(), value, mark: mark(now) }, now()).map(drop)
+            state.set(key, value, mark(now))
         })
     }
 

@@ -10,7 +10,7 @@ use crate::carrier::Carrier;
 use crate::carrier::NoStore;
 use crate::error::Result;
 use crate::events::{Event, Listener, Observer};
-use crate::lifecycle::Core;
+use crate::lifecycle::{Core, Skew};
 #[cfg(feature = "cookie")]
 use crate::policy::Concurrency;
 #[cfg(any(feature = "cookie", feature = "php", feature = "sqlite"))]
@@ -50,13 +50,15 @@ pub struct SessionsBuilder {
     listener: Option<Listener>,
     purge_every: Option<Duration>,
     before: Option<Sessions>,
+    /// The store goes by the very clock that is set here, so there is nothing to compare.
+    one_clock: bool,
 }
 
 impl Default for SessionsBuilder {
     fn default() -> Self {
         let clock = Arc::new(SystemClock);
         let purge_every = Some(PURGE_EVERY);
-        Self { policy: Policy::default(), clock, listener: None, purge_every, before: None }
+        Self { policy: Policy::default(), clock, listener: None, purge_every, before: None, one_clock: false }
     }
 }
 
@@ -142,7 +144,7 @@ impl SessionsBuilder {
     /// # Cancel safety
     ///
     /// Nothing is left behind but an empty store.
-    pub async fn connect(self, dsn: &str) -> Result<Sessions> {
+    pub async fn connect(mut self, dsn: &str) -> Result<Sessions> {
         if self.before.as_ref().is_some_and(|before| before.core.carrier.is_some()) {
             return Err(cannot_migrate("travel in cookies, so there is no store to migrate from"));
         }
@@ -151,6 +153,7 @@ impl SessionsBuilder {
             return self.in_cookies();
         }
         let store = dsn::open(dsn, &self).await?;
+        self.one_clock = !store.is_remote();
         #[cfg(feature = "sealed")]
         crate::seal::check_at_start(&store, self.policy.sealing.ring.as_ref()).await?;
         let sessions = self.build(store);
@@ -285,7 +288,8 @@ impl SessionsBuilder {
     fn start(self, store: SharedStore, carrier: Option<Carrier>) -> Sessions {
         let observer = self.observer(store.driver());
         let before = self.before.map(|before| before.core).filter(|core| core.carrier.is_none());
-        let core = Core::new(self.policy, store, carrier, self.clock, observer, before);
+        let skew = if self.one_clock { Skew::none() } else { Skew::default() };
+        let core = Core::new(self.policy, store, carrier, (self.clock, skew), observer, before);
         core.renew_leases();
         core.watch_clock();
         if let Some(interval) = self.purge_every {

@@ -1,7 +1,9 @@
 //! A store without its type, so that a session carries no type parameter.
 //!
-//! [`Store`] returns plain futures, which makes a driver easy to write; this boxes them, once per call.
+//! [`Store`] returns plain futures, which makes a driver easy to write; this boxes them, once per call. Not those
+//! of the memory driver: there the box would cost more than the call.
 
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::num::NonZeroUsize;
@@ -9,6 +11,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::memory::MemoryStore;
 use super::{
     Acquired, Coverage, Created, Deleted, Lease, LeaseEnd, LeaseToken, Listed, Loaded, Predecessor, Record,
     Renewed, Replaced, Store, StoreKey, Touched, Updated, UserKey, Version,
@@ -20,18 +23,44 @@ type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// A driver behind a pointer: cheap to clone, without a type parameter, a [`Store`] itself.
 #[derive(Clone)]
-pub struct SharedStore(Arc<dyn Erased>);
+pub struct SharedStore(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Memory(MemoryStore),
+    Other(Arc<dyn Erased>),
+}
+
+/// Calls a method of the store, whatever it is.
+macro_rules! call {
+    ($store:ident.$method:ident($($argument:expr),*)) => {
+        match &$store.0 {
+            Kind::Memory(store) => Store::$method(store, $($argument),*),
+            Kind::Other(store) => store.$method($($argument),*),
+        }
+    };
+    ($store:ident.$method:ident($($argument:expr),*).await) => {
+        match &$store.0 {
+            Kind::Memory(store) => Store::$method(store, $($argument),*).await,
+            Kind::Other(store) => store.$method($($argument),*).await,
+        }
+    };
+}
 
 impl SharedStore {
     /// Takes a driver.
     pub fn new(store: impl Store) -> Self {
-        Self(Arc::new(store))
+        let known = (&store as &dyn Any).downcast_ref::<MemoryStore>().cloned();
+        Self(known.map_or_else(|| Kind::Other(Arc::new(store)), Kind::Memory))
     }
 }
 
 impl fmt::Debug for SharedStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        match &self.0 {
+            Kind::Memory(store) => store.fmt(f),
+            Kind::Other(store) => store.fmt(f),
+        }
     }
 }
 
@@ -198,47 +227,47 @@ impl<S: Store> Erased for S {
 
 impl Store for SharedStore {
     fn driver(&self) -> &'static str {
-        self.0.driver()
+        call!(self.driver())
     }
 
     fn coverage(&self) -> Coverage {
-        self.0.coverage()
+        call!(self.coverage())
     }
 
     fn is_remote(&self) -> bool {
-        self.0.is_remote()
+        call!(self.is_remote())
     }
 
     fn keeps_order(&self) -> bool {
-        self.0.keeps_order()
+        call!(self.keeps_order())
     }
 
     fn fault_domain(&self, key: &StoreKey) -> usize {
-        self.0.fault_domain(key)
+        call!(self.fault_domain(key))
     }
 
     async fn now(&self) -> Result<Timestamp> {
-        self.0.now().await
+        call!(self.now().await)
     }
 
     async fn settle(&self, key: &StoreKey) -> Result<()> {
-        self.0.settle(key).await
+        call!(self.settle(key).await)
     }
 
     async fn released(&self, key: &StoreKey, wait: Duration) {
-        self.0.released(key, wait).await;
+        call!(self.released(key, wait).await);
     }
 
     async fn load(&self, key: &StoreKey) -> Result<Loaded> {
-        self.0.load(key).await
+        call!(self.load(key).await)
     }
 
     async fn acquire(&self, key: &StoreKey, lease: Lease) -> Result<Acquired> {
-        self.0.acquire(key, lease).await
+        call!(self.acquire(key, lease).await)
     }
 
     async fn create(&self, key: &StoreKey, record: &Record) -> Result<Created> {
-        self.0.create(key, record).await
+        call!(self.create(key, record).await)
     }
 
     async fn update(
@@ -248,7 +277,7 @@ impl Store for SharedStore {
         record: &Record,
         lease: LeaseEnd,
     ) -> Result<Updated> {
-        self.0.update(key, seen, record, lease).await
+        call!(self.update(key, seen, record, lease).await)
     }
 
     async fn replace(
@@ -259,27 +288,27 @@ impl Store for SharedStore {
         new: &StoreKey,
         record: &Record,
     ) -> Result<Replaced> {
-        self.0.replace(old, seen, predecessor, new, record).await
+        call!(self.replace(old, seen, predecessor, new, record).await)
     }
 
     async fn touch(&self, key: &StoreKey, expires_at: Timestamp) -> Result<Touched> {
-        self.0.touch(key, expires_at).await
+        call!(self.touch(key, expires_at).await)
     }
 
     async fn renew(&self, key: &StoreKey, lease: Lease) -> Result<Renewed> {
-        self.0.renew(key, lease).await
+        call!(self.renew(key, lease).await)
     }
 
     async fn release(&self, key: &StoreKey, token: LeaseToken) -> Result<()> {
-        self.0.release(key, token).await
+        call!(self.release(key, token).await)
     }
 
     async fn delete(&self, key: &StoreKey, seen: Option<Version>) -> Result<Deleted> {
-        self.0.delete(key, seen).await
+        call!(self.delete(key, seen).await)
     }
 
     async fn set_aside(&self, key: &StoreKey) -> Result<()> {
-        self.0.set_aside(key).await
+        call!(self.set_aside(key).await)
     }
 
     async fn of_user(
@@ -288,22 +317,22 @@ impl Store for SharedStore {
         after: Option<&StoreKey>,
         limit: NonZeroUsize,
     ) -> Result<Vec<Listed>> {
-        self.0.of_user(user, after, limit).await
+        call!(self.of_user(user, after, limit).await)
     }
 
     async fn purge(&self, limit: NonZeroUsize) -> Result<usize> {
-        self.0.purge(limit).await
+        call!(self.purge(limit).await)
     }
 
     async fn count(&self) -> Result<u64> {
-        self.0.count().await
+        call!(self.count().await)
     }
 
     async fn page(&self, after: Option<&StoreKey>, limit: NonZeroUsize) -> Result<Vec<Listed>> {
-        self.0.page(after, limit).await
+        call!(self.page(after, limit).await)
     }
 
     async fn sample(&self, limit: NonZeroUsize) -> Result<Vec<Listed>> {
-        self.0.sample(limit).await
+        call!(self.sample(limit).await)
     }
 }

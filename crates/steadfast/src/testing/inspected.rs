@@ -59,15 +59,14 @@ impl Sessions {
     /// ```
     pub async fn inspect(&self, cookies: impl AsRef<str>) -> Result<Option<Inspected>> {
         let line = cookies.as_ref().as_bytes();
-        let known_to = |core| Client {
-            background: true,
-            any_device: true,
-            ..Client::of_cookies(core, std::iter::once(line), None)
-        };
+        let known_to =
+            |core| Client { any_device: true, ..Client::of_cookies(core, std::iter::once(line), None) };
         let before = self.core().import.as_ref().map(|import| Box::new(known_to(&*import.core)));
         let client = Client { before, ..known_to(self.core()) };
         let exchange = Arc::new(Exchange::new(Arc::clone(self.core())));
-        exchange.open(Access::View, Opening::Request(|| Ok(client))).await?;
+        exchange
+            .open(Access::View, Opening::Request { client: || Ok(client), is_background: || true })
+            .await?;
         let opened = exchange.with(|work| work.base.as_ref().map(|base| base.opened));
         Ok(opened.map(|opened| Inspected {
             session: Session::new(exchange),

@@ -85,7 +85,8 @@ impl Sessions {
     /// ```
     pub async fn prepare<T>(&self, prepare: impl FnOnce(&Session) -> Result<T>) -> Result<Prepared> {
         let exchange = Arc::new(Exchange::new(Arc::clone(self.core())));
-        exchange.open(Access::Merge, Opening::Request(|| Ok(Client::default()))).await?;
+        let nobody = Opening::Request { client: || Ok(Client::default()), is_background: || false };
+        exchange.open(Access::Merge, nobody).await?;
         prepare(&Session::new(Arc::clone(&exchange)))?;
         exchange.with(|work| work.state.create())?;
         exchange.commit().await?;

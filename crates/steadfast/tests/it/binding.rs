@@ -5,7 +5,18 @@ use std::net::SocketAddr;
 use http::Request;
 use steadfast::{Anomaly, EventKind, IpMatch, ProxyHeader, Session};
 
+use crate::app::{Adaptor, on_every_adaptor};
 use crate::site::{COOKIE, Site, Visitor};
+
+on_every_adaptor! {
+    a_session_is_bound_to_nothing_by_default
+    a_session_bound_to_an_address_opens_from_there_only
+    a_session_bound_to_a_network_opens_from_all_of_it
+    a_binding_goes_on_with_a_sign_in_and_over_every_mode
+    binding_to_an_address_needs_one
+    a_session_bound_to_a_user_agent_opens_with_it_only
+    a_trusted_proxy_says_whom_it_speaks_for
+}
 
 fn from(visitor: &Visitor, ip: &str) -> Visitor {
     let peer = SocketAddr::new(ip.parse().unwrap(), 4_000);
@@ -22,16 +33,14 @@ async fn opens(visitor: &Visitor) -> bool {
     visitor.clone().page(|s| s.get::<u32>("a")).await.is_some()
 }
 
-#[tokio::test]
-async fn a_session_is_bound_to_nothing_by_default() {
-    let site = Site::new(|p| p);
+async fn a_session_is_bound_to_nothing_by_default(adaptor: Adaptor) {
+    let site = Site::with(adaptor, |p| p);
     let visitor = at_home(&site).await;
     assert!(opens(&from(&visitor, "203.0.113.9")).await);
 }
 
-#[tokio::test]
-async fn a_session_bound_to_an_address_opens_from_there_only() {
-    let site = Site::new(|p| p.match_ip(IpMatch::Exact));
+async fn a_session_bound_to_an_address_opens_from_there_only(adaptor: Adaptor) {
+    let site = Site::with(adaptor, |p| p.match_ip(IpMatch::Exact));
     let visitor = at_home(&site).await;
     let elsewhere = from(&visitor, "192.0.2.2");
     assert!(!opens(&elsewhere).await);
@@ -41,18 +50,16 @@ async fn a_session_bound_to_an_address_opens_from_there_only() {
     assert!(opens(&visitor).await);
 }
 
-#[tokio::test]
-async fn a_session_bound_to_a_network_opens_from_all_of_it() {
-    let site = Site::new(|p| p.match_ip(IpMatch::Prefix { v4: 24, v6: 64 }));
+async fn a_session_bound_to_a_network_opens_from_all_of_it(adaptor: Adaptor) {
+    let site = Site::with(adaptor, |p| p.match_ip(IpMatch::Prefix { v4: 24, v6: 64 }));
     let visitor = at_home(&site).await;
     assert!(opens(&from(&visitor, "192.0.2.200")).await);
     assert!(!opens(&from(&visitor, "192.0.3.1")).await);
     assert!(!opens(&from(&visitor, "2001:db8::1")).await);
 }
 
-#[tokio::test]
-async fn a_binding_goes_on_with_a_sign_in_and_over_every_mode() {
-    let site = Site::new(|p| p.match_ip(IpMatch::Exact));
+async fn a_binding_goes_on_with_a_sign_in_and_over_every_mode(adaptor: Adaptor) {
+    let site = Site::with(adaptor, |p| p.match_ip(IpMatch::Exact));
     let mut visitor = at_home(&site).await;
     visitor.page(|s| s.login("alice")).await;
     let mut elsewhere = from(&visitor, "192.0.2.2");
@@ -61,17 +68,15 @@ async fn a_binding_goes_on_with_a_sign_in_and_over_every_mode() {
     assert_eq!(elsewhere.view(|s| Ok(s.user())).await, None);
 }
 
-#[tokio::test]
-async fn binding_to_an_address_needs_one() {
-    let site = Site::new(|p| p.match_ip(IpMatch::Exact));
+async fn binding_to_an_address_needs_one(adaptor: Adaptor) {
+    let site = Site::with(adaptor, |p| p.match_ip(IpMatch::Exact));
     let reply = site.visitor().reply(|s| s.set("a", 1)).await;
     assert_eq!(reply.status(), 500);
     assert_eq!(site.sessions.count().await.unwrap(), 0);
 }
 
-#[tokio::test]
-async fn a_session_bound_to_a_user_agent_opens_with_it_only() {
-    let site = Site::new(|p| p.match_user_agent());
+async fn a_session_bound_to_a_user_agent_opens_with_it_only(adaptor: Adaptor) {
+    let site = Site::with(adaptor, |p| p.match_user_agent());
     let mut visitor = Visitor::of(site.visitor().browser.with_user_agent("Mozilla/5.0 (X11)"));
     visitor.page(|s| s.set("a", 1)).await;
     let other = Visitor::of(visitor.browser.clone().with_user_agent("curl/8"));
@@ -81,10 +86,11 @@ async fn a_session_bound_to_a_user_agent_opens_with_it_only() {
 }
 
 /// Which `X-Forwarded-For` opens a session that began at 198.51.100.7, behind the proxy 10.0.0.1.
-async fn opens_through(peer: &str, forwarded: &str) -> bool {
+async fn opens_through(adaptor: Adaptor, peer: &str, forwarded: &str) -> bool {
     let trusted = || ["10.0.0.0/8".parse().unwrap()];
-    let site =
-        Site::new(|p| p.match_ip(IpMatch::Exact).trusted_proxies(trusted(), ProxyHeader::XForwardedFor));
+    let site = Site::with(adaptor, |p| {
+        p.match_ip(IpMatch::Exact).trusted_proxies(trusted(), ProxyHeader::XForwardedFor)
+    });
     let send = async |browser: &steadfast::testing::TestBrowser, peer: &str, forwarded: &str| {
         let visitor = from(&Visitor::of(browser.clone()), peer);
         let request = Request::get("/").header("x-forwarded-for", forwarded).body(String::new()).unwrap();
@@ -102,15 +108,17 @@ async fn opens_through(peer: &str, forwarded: &str) -> bool {
     send(&browser, peer, forwarded).await.text() == "true"
 }
 
-#[tokio::test]
-async fn a_trusted_proxy_says_whom_it_speaks_for() {
-    assert!(opens_through("10.0.0.1", "198.51.100.7").await);
-    assert!(opens_through("10.9.9.9", "203.0.113.5, 198.51.100.7, 10.0.0.2").await, "read from the right");
-    assert!(!opens_through("10.0.0.1", "198.51.100.8").await);
+async fn a_trusted_proxy_says_whom_it_speaks_for(adaptor: Adaptor) {
+    assert!(opens_through(adaptor, "10.0.0.1", "198.51.100.7").await);
     assert!(
-        !opens_through("10.0.0.1", "198.51.100.7, 203.0.113.5").await,
+        opens_through(adaptor, "10.9.9.9", "203.0.113.5, 198.51.100.7, 10.0.0.2").await,
+        "read from the right"
+    );
+    assert!(!opens_through(adaptor, "10.0.0.1", "198.51.100.8").await);
+    assert!(
+        !opens_through(adaptor, "10.0.0.1", "198.51.100.7, 203.0.113.5").await,
         "a client's own words don't count"
     );
-    assert!(!opens_through("203.0.113.5", "198.51.100.7").await, "nor does an untrusted peer");
-    assert!(opens_through("198.51.100.7", "203.0.113.5").await, "who came without the proxy");
+    assert!(!opens_through(adaptor, "203.0.113.5", "198.51.100.7").await, "nor does an untrusted peer");
+    assert!(opens_through(adaptor, "198.51.100.7", "203.0.113.5").await, "who came without the proxy");
 }

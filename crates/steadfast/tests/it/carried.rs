@@ -4,7 +4,6 @@ use std::future::ready;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use axum::Router;
 use http::header;
 use steadfast::testing::{ManualClock, Reply, TestBrowser};
 use steadfast::{
@@ -12,7 +11,8 @@ use steadfast::{
     Sessions,
 };
 
-use crate::site::{COOKIE, Events, Visitor, page, routes};
+use crate::app::{Adaptor, App, Around};
+use crate::site::{COOKIE, Events, Visitor, page};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -21,7 +21,7 @@ struct Site {
     sessions: Sessions,
     clock: ManualClock,
     events: Events,
-    app: Router,
+    app: App,
 }
 
 impl Site {
@@ -41,7 +41,7 @@ impl Site {
         let told = events.clone();
         let builder = Sessions::builder().policy(policy).clock(clock.clone());
         let sessions = builder.on_event(move |event| told.add(event.kind)).in_cookies().unwrap();
-        let app = routes().layer(sessions.layer());
+        let app = Adaptor::Axum.app(vec![Around::Sessions(sessions.clone())]);
         Self { sessions, clock, events, app }
     }
 

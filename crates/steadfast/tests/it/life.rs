@@ -5,15 +5,22 @@ use std::time::Duration;
 
 use steadfast::{Result, Session};
 
+use crate::app::{Adaptor, on_every_adaptor};
 use crate::site::{COOKIE, Site, page};
+
+on_every_adaptor! {
+    a_value_set_by_one_request_is_there_for_the_next
+    a_hundred_parallel_increments_all_count
+    a_rotation_signs_nobody_out
+    what_a_sign_in_left_behind_ends_with_its_window_also_after_a_quick_sign_out
+}
 
 fn a(session: &Session) -> Result<Option<u32>> {
     session.get("a")
 }
 
-#[tokio::test]
-async fn a_value_set_by_one_request_is_there_for_the_next() {
-    let site = Site::new(|p| p);
+async fn a_value_set_by_one_request_is_there_for_the_next(adaptor: Adaptor) {
+    let site = Site::with(adaptor, |p| p);
     let mut visitor = site.visitor();
     visitor.page(|s| s.set("a", 1)).await;
     assert_eq!(visitor.page(a).await, Some(1));
@@ -27,10 +34,9 @@ async fn add_slowly(session: Session) -> Result<()> {
     Ok(())
 }
 
-#[tokio::test]
-async fn a_hundred_parallel_increments_all_count() {
+async fn a_hundred_parallel_increments_all_count(adaptor: Adaptor) {
     for path in ["/exclusive", "/merge"] {
-        let site = Site::new(|p| p);
+        let site = Site::with(adaptor, |p| p);
         let visitor = site.visitor_with(|s| s.set("n", 0)).await;
         let requests: Vec<_> =
             (0..100).map(|_| tokio::spawn(visitor.start(page(path), add_slowly))).collect();
@@ -42,10 +48,9 @@ async fn a_hundred_parallel_increments_all_count() {
     }
 }
 
-#[tokio::test]
-async fn a_rotation_signs_nobody_out() {
+async fn a_rotation_signs_nobody_out(adaptor: Adaptor) {
     let second = Duration::from_secs(1);
-    let site = Site::new(|p| p.rotate_every(10 * second).forward_window(3 * second));
+    let site = Site::with(adaptor, |p| p.rotate_every(10 * second).forward_window(3 * second));
     let mut visitor = site.visitor_with(|s| s.set("a", 1)).await;
     let old = visitor.clone();
     site.clock.advance(11 * second);
@@ -65,9 +70,8 @@ async fn a_rotation_signs_nobody_out() {
     assert_eq!(visitor.page(a).await, Some(1));
 }
 
-#[tokio::test]
-async fn what_a_sign_in_left_behind_ends_with_its_window_also_after_a_quick_sign_out() {
-    let site = Site::new(|p| p);
+async fn what_a_sign_in_left_behind_ends_with_its_window_also_after_a_quick_sign_out(adaptor: Adaptor) {
+    let site = Site::with(adaptor, |p| p);
     let mut visitor = site.visitor_with(|s| s.set("a", 1)).await;
     let mut old = visitor.clone();
     visitor.page(|s| s.login("alice")).await;

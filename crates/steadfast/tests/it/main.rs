@@ -1,6 +1,7 @@
 //! The integration tests of the library, in one binary.
 #![expect(clippy::unwrap_used, reason = "a helper of tests fails like a test")]
 
+mod app;
 mod binding;
 #[cfg(feature = "cookie")]
 mod carried;

@@ -1,22 +1,48 @@
 //! What becomes of the session with each way in which a request can end, and what the response says.
 
 use std::future::{pending, ready};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::body::Body;
-use axum::extract::Request;
-use axum::middleware::{self, Next};
-use axum::response::{IntoResponse, Response};
-use axum::routing::get;
-use axum::{Extension, Router};
 use http::{HeaderMap, StatusCode, header};
-use steadfast::axum::{Exclusive, Merge};
-use steadfast::testing::{Fault, Op, TestBrowser};
-use steadfast::{CommitError, ErrorKind, OnServerError, Result, Session, SessionView};
+use steadfast::store::memory::MemoryStore;
+use steadfast::testing::{Fault, FaultyStore, Op, TestBrowser};
+use steadfast::{CommitError, Error, ErrorKind, OnServerError, Result, Session, SessionView};
 use tokio::sync::{Notify, oneshot};
-use tower::ServiceExt as _;
 
+use crate::app::{Adaptor, All, Around, on_every_adaptor};
 use crate::site::{COOKIE, Site, Visitor, page};
+
+on_every_adaptor! {
+    a_response_of_a_session_is_private
+    a_visitor_without_a_session_gets_a_private_response_too
+    what_the_handler_says_about_caching_stays
+    each_status_is_committed
+    a_policy_can_discard_what_a_5xx_did
+    what_was_closed_before_a_discarded_5xx_keeps_its_cookie
+    a_handler_that_panics_writes_nothing_and_holds_up_nobody
+    a_closure_that_panics_under_the_session_leaves_nothing_locked
+    a_handler_that_is_dropped_writes_nothing_and_holds_up_nobody
+    staged_changes_of_a_dropped_handler_are_dropped
+    a_client_that_hangs_up_does_not_cancel_the_commit
+    after_the_head_reads_see_what_was_committed_and_writes_are_closed
+    a_streaming_body_reads_on_after_the_commit
+    closing_commits_and_lets_the_next_request_have_the_session
+    what_was_closed_sends_its_cookie_with_the_response
+    a_close_that_fails_says_so_and_sends_no_cookie
+    a_failed_commit_replaces_the_response
+    the_same_layer_twice_is_the_layer_once
+    two_layers_of_different_sessions_live_beside_each_other
+    a_route_without_the_layer_says_what_to_do
+    an_error_of_middleware_is_a_response_and_is_committed
+    an_error_of_middleware_can_be_discarded
+    middleware_and_handler_share_one_session
+    a_sign_in_of_the_middleware_is_one_of_the_request
+    a_request_that_takes_the_session_twice_ages_flash_once
+    a_csrf_token_of_the_middleware_is_one_of_the_session
+    what_a_view_was_told_about_extending_holds_for_the_request
+    all_extractors_of_a_request_wait_for_each_other_never
+}
 
 /// What a handler does.
 type Doing = fn(&Session) -> Result<()>;
@@ -25,15 +51,14 @@ fn a(session: &Session) -> Result<Option<u32>> {
     session.get("a")
 }
 
-async fn site() -> (Site, Visitor) {
-    let site = Site::new(|p| p);
+async fn site(adaptor: Adaptor) -> (Site, Visitor) {
+    let site = Site::with(adaptor, |p| p);
     let visitor = site.visitor_with(|s| s.set("a", 1)).await;
     (site, visitor)
 }
 
-#[tokio::test]
-async fn a_response_of_a_session_is_private() {
-    let (_site, mut visitor) = site().await;
+async fn a_response_of_a_session_is_private(adaptor: Adaptor) {
+    let (_site, mut visitor) = site(adaptor).await;
     for path in ["/", "/merge"] {
         let reply = visitor.start(page(path), |_: Session| ready(())).await;
         assert_eq!((reply.header("cache-control"), reply.header("vary")), (Some("no-store"), Some("cookie")));
@@ -44,16 +69,14 @@ async fn a_response_of_a_session_is_private() {
     assert_eq!((reply.header("cache-control"), reply.header("vary")), (None, None));
 }
 
-#[tokio::test]
-async fn a_visitor_without_a_session_gets_a_private_response_too() {
-    let site = Site::new(|p| p);
+async fn a_visitor_without_a_session_gets_a_private_response_too(adaptor: Adaptor) {
+    let site = Site::with(adaptor, |p| p);
     let reply = site.visitor().start(page("/"), |_: Session| ready(())).await;
     assert_eq!((reply.header("cache-control"), reply.header("vary")), (Some("no-store"), Some("cookie")));
 }
 
-#[tokio::test]
-async fn what_the_handler_says_about_caching_stays() {
-    let (_site, visitor) = site().await;
+async fn what_the_handler_says_about_caching_stays(adaptor: Adaptor) {
+    let (_site, visitor) = site(adaptor).await;
     let headers = [(header::CACHE_CONTROL, "private, max-age=5"), (header::VARY, "Accept")];
     let reply = visitor.start(page("/"), move |_: Session| ready(headers)).await;
     assert_eq!(reply.header("cache-control"), Some("private, max-age=5"));
@@ -65,9 +88,8 @@ async fn what_the_handler_says_about_caching_stays() {
     }
 }
 
-#[tokio::test]
-async fn each_status_is_committed() {
-    let (_site, visitor) = site().await;
+async fn each_status_is_committed(adaptor: Adaptor) {
+    let (_site, visitor) = site(adaptor).await;
     for (n, status) in [200_u16, 303, 404, 422, 500, 503].into_iter().enumerate() {
         let reply = visitor
             .start(page("/"), move |s: Session| {
@@ -84,9 +106,8 @@ async fn fail_with_500(visitor: &Visitor) -> steadfast::testing::Reply {
     visitor.start(page("/"), act).await
 }
 
-#[tokio::test]
-async fn a_policy_can_discard_what_a_5xx_did() {
-    let site = Site::new(|p| p.on_server_error(OnServerError::Discard));
+async fn a_policy_can_discard_what_a_5xx_did(adaptor: Adaptor) {
+    let site = Site::with(adaptor, |p| p.on_server_error(OnServerError::Discard));
     let mut visitor = site.visitor_with(|s| s.set("a", 1)).await;
     let reply = fail_with_500(&visitor).await;
     assert_eq!((reply.status().as_u16(), reply.header("cache-control")), (500, Some("no-store")));
@@ -99,9 +120,8 @@ async fn a_policy_can_discard_what_a_5xx_did() {
     assert_eq!(visitor.page(a).await, Some(2), "only 5xx is discarded");
 }
 
-#[tokio::test]
-async fn what_was_closed_before_a_discarded_5xx_keeps_its_cookie() {
-    let site = Site::new(|p| p.on_server_error(OnServerError::Discard));
+async fn what_was_closed_before_a_discarded_5xx_keeps_its_cookie(adaptor: Adaptor) {
+    let site = Site::with(adaptor, |p| p.on_server_error(OnServerError::Discard));
     let mut visitor = site.visitor();
     let reply = visitor
         .start(page("/"), async |s: Session| {
@@ -114,9 +134,8 @@ async fn what_was_closed_before_a_discarded_5xx_keeps_its_cookie() {
     assert_eq!(visitor.page(a).await, Some(1));
 }
 
-#[tokio::test]
-async fn a_handler_that_panics_writes_nothing_and_holds_up_nobody() {
-    let (site, visitor) = site().await;
+async fn a_handler_that_panics_writes_nothing_and_holds_up_nobody(adaptor: Adaptor) {
+    let (site, visitor) = site(adaptor).await;
     let act = |s: Session| {
         s.set("a", 9).unwrap();
         s.login("alice").unwrap();
@@ -126,33 +145,33 @@ async fn a_handler_that_panics_writes_nothing_and_holds_up_nobody() {
         ready(())
     };
     assert!(tokio::spawn(visitor.start(page("/"), act)).await.unwrap_err().is_panic());
+    site.app.quiet().await;
     site.sessions.shutdown().await;
     assert_eq!(site.store.faults().calls(Op::Release), 1);
     assert_eq!(visitor.clone().page(|s| Ok((a(s)?, s.user()))).await, (Some(1), None));
 }
 
-#[tokio::test]
-async fn a_closure_that_panics_under_the_session_leaves_nothing_locked() {
-    let (_site, visitor) = site().await;
+async fn a_closure_that_panics_under_the_session_leaves_nothing_locked(adaptor: Adaptor) {
+    let (site, visitor) = site(adaptor).await;
     let act = |s: Session| ready(s.update::<u32>("a", |_| panic!("on purpose")));
     assert!(tokio::spawn(visitor.start(page("/"), act)).await.unwrap_err().is_panic());
+    site.app.quiet().await;
     assert_eq!(visitor.clone().page(a).await, Some(1));
 }
 
-#[tokio::test]
-async fn a_handler_that_is_dropped_writes_nothing_and_holds_up_nobody() {
+async fn a_handler_that_is_dropped_writes_nothing_and_holds_up_nobody(adaptor: Adaptor) {
     for path in ["/exclusive", "/merge"] {
-        let (site, visitor) = site().await;
+        let (site, visitor) = site(adaptor).await;
         let slow = visitor.hold(path, |s| s.set("a", 9)).await;
         slow.hang_up().await;
+        site.app.quiet().await;
         site.sessions.shutdown().await;
         assert_eq!(visitor.clone().page(a).await, Some(1), "{path}");
     }
 }
 
-#[tokio::test]
-async fn staged_changes_of_a_dropped_handler_are_dropped() {
-    let (_site, visitor) = site().await;
+async fn staged_changes_of_a_dropped_handler_are_dropped(adaptor: Adaptor) {
+    let (site, visitor) = site(adaptor).await;
     let staged = Arc::new(Notify::new());
     let is_staged = Arc::clone(&staged);
     let request = tokio::spawn(visitor.start(page("/"), async move |s: Session| {
@@ -163,20 +182,21 @@ async fn staged_changes_of_a_dropped_handler_are_dropped() {
     staged.notified().await;
     request.abort();
     assert!(request.await.unwrap_err().is_cancelled());
+    site.app.quiet().await;
     assert_eq!(visitor.clone().page(a).await, Some(1));
 }
 
-#[tokio::test]
-async fn a_client_that_hangs_up_does_not_cancel_the_commit() {
+async fn a_client_that_hangs_up_does_not_cancel_the_commit(adaptor: Adaptor) {
     let acts: [(Op, Doing); 3] =
         [(Op::Update, |s| s.set("a", 9)), (Op::Replace, |s| s.login("alice")), (Op::Delete, |s| s.logout())];
     for (nth, (op, act)) in acts.into_iter().enumerate() {
-        let (site, visitor) = site().await;
+        let (site, visitor) = site(adaptor).await;
         let gate = site.store.faults().hold(op);
         let request = tokio::spawn(visitor.start(page("/"), move |s: Session| ready(act(&s))));
         gate.arrived(1).await;
         request.abort();
         assert!(request.await.unwrap_err().is_cancelled());
+        site.app.quiet().await;
         gate.open();
         site.sessions.shutdown().await;
         match nth {
@@ -187,9 +207,25 @@ async fn a_client_that_hangs_up_does_not_cancel_the_commit() {
     }
 }
 
+#[cfg(feature = "actix")]
 #[tokio::test]
-async fn after_the_head_reads_see_what_was_committed_and_writes_are_closed() {
-    let (site, visitor) = site().await;
+async fn a_commit_whose_client_hung_up_outlives_the_worker() {
+    let (site, visitor) = site(Adaptor::Actix).await;
+    let gate = site.store.faults().hold(Op::Update);
+    let request = tokio::spawn(visitor.start(page("/"), |s: Session| ready(s.set("a", 9))));
+    gate.arrived(1).await;
+    request.abort();
+    assert!(request.await.unwrap_err().is_cancelled());
+    let crate::app::App::Actix(worker) = &site.app else { unreachable!("as it was made") };
+    worker.end();
+    gate.open();
+    site.sessions.shutdown().await;
+    let left = site.sessions.inspect(visitor.browser.cookies()).await.unwrap().unwrap();
+    assert_eq!(left.get::<u32>("a").unwrap(), Some(9));
+}
+
+async fn after_the_head_reads_see_what_was_committed_and_writes_are_closed(adaptor: Adaptor) {
+    let (site, visitor) = site(adaptor).await;
     let (hand_out, handed) = oneshot::channel();
     let reply = visitor
         .start(page("/"), |s: Session| {
@@ -225,29 +261,20 @@ async fn after_the_head_reads_see_what_was_committed_and_writes_are_closed() {
     drop(site);
 }
 
-#[tokio::test]
-async fn a_streaming_body_reads_on_after_the_commit() {
-    async fn stream(session: Session) -> Result<Body> {
-        session.set("a", 2)?;
-        let (go, gone) = oneshot::channel::<()>();
-        let body = LateBody { session, first: Some(go), gone };
-        Ok(Body::new(body))
-    }
-    let (site, visitor) = site().await;
-    let app: Router = Router::new().route("/", get(stream)).layer(site.sessions.layer());
-    let cookies = visitor.browser.cookies();
-    let request = http::Request::get("/").header(header::COOKIE, cookies).body(Body::empty()).unwrap();
-    let response = app.oneshot(request).await.unwrap();
-    assert_eq!(visitor.clone().page(a).await, Some(2), "committed before the body began");
-    let body = axum::body::to_bytes(response.into_body(), 100).await.unwrap();
-    assert_eq!(body, "2 closed");
+async fn a_streaming_body_reads_on_after_the_commit(adaptor: Adaptor) {
+    let (site, visitor) = site(adaptor).await;
+    let store = site.store.clone();
+    let reply = visitor.start(page("/"), move |session: Session| {
+        session.set("a", 2).unwrap();
+        ready(Body::new(LateBody { store, session: Some(session) }))
+    });
+    assert_eq!(reply.await.text(), "2 closed after 1 commit");
 }
 
 /// A body that looks at the session when it is read.
 struct LateBody {
-    session: Session,
-    first: Option<oneshot::Sender<()>>,
-    gone: oneshot::Receiver<()>,
+    store: FaultyStore<MemoryStore>,
+    session: Option<Session>,
 }
 
 impl http_body::Body for LateBody {
@@ -258,19 +285,17 @@ impl http_body::Body for LateBody {
         mut self: std::pin::Pin<&mut Self>,
         _: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, Self::Error>>> {
-        if self.first.take().is_none() {
-            self.gone.close();
-            return std::task::Poll::Ready(None);
-        }
-        let seen = a(&self.session).unwrap().unwrap();
-        let write = self.session.set("a", 3).unwrap_err().kind();
-        std::task::Poll::Ready(Some(Ok(http_body::Frame::data(format!("{seen} {write}").into()))))
+        let seen = self.session.take().map(|session| {
+            let commits = self.store.faults().calls(Op::Update);
+            let write = session.set("a", 3).unwrap_err().kind();
+            format!("{} {write} after {commits} commit", a(&session).unwrap().unwrap())
+        });
+        std::task::Poll::Ready(seen.map(|seen| Ok(http_body::Frame::data(seen.into()))))
     }
 }
 
-#[tokio::test]
-async fn closing_commits_and_lets_the_next_request_have_the_session() {
-    let (_site, visitor) = site().await;
+async fn closing_commits_and_lets_the_next_request_have_the_session(adaptor: Adaptor) {
+    let (_site, visitor) = site(adaptor).await;
     let mut next = visitor.clone();
     let reply = visitor
         .start(page("/exclusive"), async move |s: Session| {
@@ -286,9 +311,8 @@ async fn closing_commits_and_lets_the_next_request_have_the_session() {
     assert_eq!(visitor.clone().page(a).await, Some(3));
 }
 
-#[tokio::test]
-async fn what_was_closed_sends_its_cookie_with_the_response() {
-    let site = Site::new(|p| p);
+async fn what_was_closed_sends_its_cookie_with_the_response(adaptor: Adaptor) {
+    let site = Site::with(adaptor, |p| p);
     let mut visitor = site.visitor();
     let reply = visitor
         .start(page("/"), async |s: Session| {
@@ -301,9 +325,8 @@ async fn what_was_closed_sends_its_cookie_with_the_response() {
     assert_eq!(visitor.page(|s| Ok(s.tag())).await.as_deref(), Some(&*reply.text()));
 }
 
-#[tokio::test]
-async fn a_close_that_fails_says_so_and_sends_no_cookie() {
-    let site = Site::new(|p| p);
+async fn a_close_that_fails_says_so_and_sends_no_cookie(adaptor: Adaptor) {
+    let site = Site::with(adaptor, |p| p);
     let visitor = site.visitor();
     site.store.faults().fail_next(Op::Create, Fault::Refused, 1);
     let reply = visitor
@@ -315,9 +338,8 @@ async fn a_close_that_fails_says_so_and_sends_no_cookie() {
     assert_eq!((reply.text().as_ref(), reply.cookie(COOKIE)), ("unavailable", None));
 }
 
-#[tokio::test]
-async fn a_failed_commit_replaces_the_response() {
-    let (site, visitor) = site().await;
+async fn a_failed_commit_replaces_the_response(adaptor: Adaptor) {
+    let (site, visitor) = site(adaptor).await;
     site.store.faults().fail_next(Op::Update, Fault::Refused, 1);
     let reply = visitor
         .start(page("/"), |s: Session| {
@@ -333,75 +355,92 @@ async fn a_failed_commit_replaces_the_response() {
     assert_eq!(visitor.clone().page(a).await, Some(1));
 }
 
-fn layered(site: &Site, depth: usize) -> Router {
-    let app = Router::new().route("/", get(async |s: Session| s.increment("n", 1).map(|n| n.to_string())));
-    (0..depth).fold(app, |app, _| app.layer(site.sessions.layer()))
+/// The session's sessions, so many times around each other.
+fn layers(site: &Site, depth: usize) -> Vec<Around> {
+    (0..depth).map(|_| Around::Sessions(site.sessions.clone())).collect()
 }
 
-#[tokio::test]
-async fn the_same_layer_twice_is_the_layer_once() {
-    let (site, visitor) = site().await;
-    let mut browser = TestBrowser::new(layered(&site, 2));
-    browser.set_cookie(&visitor.browser.cookies());
-    let reply = browser.get("/").await;
+async fn the_same_layer_twice_is_the_layer_once(adaptor: Adaptor) {
+    let (site, visitor) = site(adaptor).await;
+    let twice = at(adaptor, layers(&site, 2), Some(&visitor));
+    let reply = twice.start(page("/"), |s: Session| ready(s.increment("n", 1).map(|n| n.to_string()))).await;
     assert_eq!((reply.text().as_ref(), reply.headers().get_all("vary").iter().count()), ("1", 1));
     assert_eq!(site.round_trips().await, 2);
-    let mut fresh = TestBrowser::new(layered(&site, 3));
-    assert_eq!(fresh.get("/").await.set_cookies().count(), 1);
+    let fresh = at(adaptor, layers(&site, 3), None);
+    let reply = fresh.start(page("/"), |s: Session| ready(s.set("n", 1))).await;
+    assert_eq!(reply.set_cookies().count(), 1);
 }
 
-#[tokio::test]
-async fn two_layers_of_different_sessions_live_beside_each_other() {
+/// A browser at pages with something around them, with the cookies of another one.
+fn at(adaptor: Adaptor, around: Vec<Around>, like: Option<&Visitor>) -> Visitor {
+    let mut browser = TestBrowser::new(adaptor.app(around));
+    if let Some(like) = like {
+        browser.set_cookie(&like.browser.cookies());
+    }
+    Visitor::of(browser)
+}
+
+async fn two_layers_of_different_sessions_live_beside_each_other(adaptor: Adaptor) {
     let (inner, outer) = (Site::new(|p| p.cookie_name("inner")), Site::new(|p| p.cookie_name("outer")));
-    let tick = async |request: Request, next: Next| {
-        let (parts, body) = request.into_parts();
-        let session = steadfast::session(&parts).await?;
-        session.increment("n", 1)?;
-        Result::<Response>::Ok(next.run(Request::from_parts(parts, body)).await)
-    };
-    let app: Router = Router::new()
-        .route("/", get(async |s: Session| s.increment("n", 10).map(|n| n.to_string())))
-        .layer(inner.sessions.layer())
-        .layer(middleware::from_fn(tick))
-        .layer(outer.sessions.layer());
-    let mut browser = TestBrowser::new(app);
-    browser.get("/").await;
-    assert_eq!(browser.get("/").await.text(), "20");
-    let left = outer.sessions.inspect(browser.cookies()).await.unwrap().unwrap();
+    let mut visitor = at(
+        adaptor,
+        vec![
+            Around::Sessions(inner.sessions.clone()),
+            Around::session(|s| s.increment("n", 1).map(drop)),
+            Around::Sessions(outer.sessions.clone()),
+        ],
+        None,
+    );
+    visitor.page(|s| s.increment("n", 10)).await;
+    assert_eq!(visitor.page(|s| s.increment("n", 10)).await, 20);
+    let left = outer.sessions.inspect(visitor.browser.cookies()).await.unwrap().unwrap();
     assert_eq!(left.get::<u32>("n").unwrap(), Some(2));
 }
 
-#[tokio::test]
-async fn a_route_without_the_layer_says_what_to_do() {
-    let app: Router = Router::new().route("/", get(|_: Session| ready(())));
-    let reply = TestBrowser::new(app).get("/").await;
-    assert_eq!(reply.status(), 500);
-    let (parts, ()) = http::Request::new(()).into_parts();
-    let error = steadfast::session_view(&parts).await.unwrap_err();
-    assert_eq!(error.kind(), ErrorKind::NotSetUp);
-    assert!(error.to_string().contains(".layer(sessions.layer())"));
+async fn a_route_without_the_layer_says_what_to_do(adaptor: Adaptor) {
+    let visitor = at(adaptor, Vec::new(), None);
+    let reply = visitor.start(page("/"), |_: Session| ready(())).await;
+    assert_eq!((reply.status().as_u16(), reply.text().as_ref()), (500, "Something went wrong on our side."));
+    let why = |session: Result<Session>| ready(session.unwrap_err().to_string());
+    let told = visitor.start(page("/tolerant"), why).await;
+    assert!(told.text().contains("(sessions.layer())"), "{}", told.text());
 }
 
-/// What a middleware does before the handler.
-#[derive(Clone, Copy)]
-struct Before(fn(&Session) -> Result<()>);
+async fn an_error_of_middleware_is_a_response_and_is_committed(adaptor: Adaptor) {
+    let site = Site::new(|p| p);
+    let refuse = |s: &Session| {
+        s.increment("refused", 1)?;
+        Err(Error::new(ErrorKind::Stale, "as the test wants it"))
+    };
+    let around = vec![Around::merge(refuse), Around::Sessions(site.sessions.clone())];
+    let mut visitor = at(adaptor, around, None);
+    for _ in 0..2 {
+        let reply = visitor.open("/static").await;
+        assert_eq!((reply.status().as_u16(), reply.header("cache-control")), (409, Some("no-store")));
+        assert_eq!(reply.text(), "Your session changed meanwhile. Please reload the page.");
+    }
+    let left = site.sessions.inspect(visitor.browser.cookies()).await.unwrap().unwrap();
+    assert_eq!(left.get::<u32>("refused").unwrap(), Some(2));
 
-async fn merged_before(
-    Extension(Before(before)): Extension<Before>,
-    Merge(session): Merge,
-    request: Request,
-    next: Next,
-) -> Response {
-    before(&session).unwrap();
-    next.run(request).await
+    site.store.faults().fail_next(Op::Update, Fault::Refused, 1);
+    let reply = visitor.open("/static").await;
+    assert_eq!((reply.status().as_u16(), reply.text().as_ref()), (503, ""));
+    assert_eq!(reply.extensions().get::<CommitError>().unwrap().0.kind(), ErrorKind::Unavailable);
 }
 
-async fn viewed_before(view: SessionView, request: Request, next: Next) -> Response {
-    view.do_not_extend();
-    next.run(request).await
+async fn an_error_of_middleware_can_be_discarded(adaptor: Adaptor) {
+    let site = Site::new(|p| p.on_server_error(OnServerError::Discard));
+    let fail = |s: &Session| {
+        s.set("a", 1)?;
+        Err(Error::new(ErrorKind::Codec, "as the test wants it"))
+    };
+    let around = vec![Around::session(fail), Around::Sessions(site.sessions.clone())];
+    let reply = at(adaptor, around, None).open("/static").await;
+    assert_eq!((reply.status().as_u16(), reply.set_cookies().count()), (500, 0));
+    assert_eq!(site.sessions.count().await.unwrap(), 0);
 }
 
-async fn exclusive_report(Exclusive(s): Exclusive) -> Result<impl IntoResponse> {
+fn report(s: &Session) -> Result<HeaderMap> {
     let mut seen = HeaderMap::new();
     seen.insert("x-notice", s.flash_get::<String>("notice")?.unwrap_or_default().parse().unwrap());
     seen.insert("x-n", s.increment("n", 1)?.into());
@@ -409,102 +448,87 @@ async fn exclusive_report(Exclusive(s): Exclusive) -> Result<impl IntoResponse> 
     Ok(seen)
 }
 
-/// A browser at a site whose middleware merges and whose handler is exclusive.
-fn upgrading(site: &Site, before: fn(&Session) -> Result<()>) -> TestBrowser {
-    let app: Router = Router::new()
-        .route("/", get(exclusive_report))
-        .layer(middleware::from_fn(merged_before))
-        .layer(Extension(Before(before)))
-        .layer(site.sessions.layer());
-    TestBrowser::new(app)
+/// A visitor of a page whose middleware merges and whose handler is exclusive.
+struct Upgrading(Visitor);
+
+impl Upgrading {
+    fn new(adaptor: Adaptor, (site, like): &(Site, Visitor), before: fn(&Session) -> Result<()>) -> Self {
+        let around = vec![Around::merge(before), Around::Sessions(site.sessions.clone())];
+        Self(at(adaptor, around, Some(like)))
+    }
+
+    async fn report(&mut self, of: &str) -> String {
+        let reply = self.0.start(page("/exclusive"), |s: Session| ready(report(&s))).await;
+        self.0.browser.keep(&reply);
+        reply.header(of).unwrap().to_owned()
+    }
 }
 
-#[tokio::test]
-async fn middleware_and_handler_share_one_session() {
-    let (site, visitor) = site().await;
-    let mut browser = upgrading(&site, |s| s.increment("n", 10).map(drop));
-    browser.set_cookie(&visitor.browser.cookies());
-    assert_eq!(browser.get("/").await.header("x-n"), Some("11"));
-    assert_eq!(browser.get("/").await.header("x-n"), Some("22"));
+async fn middleware_and_handler_share_one_session(adaptor: Adaptor) {
+    let mut visitor = Upgrading::new(adaptor, &site(adaptor).await, |s| s.increment("n", 10).map(drop));
+    assert_eq!(visitor.report("x-n").await, "11");
+    assert_eq!(visitor.report("x-n").await, "22");
 }
 
-#[tokio::test]
-async fn a_sign_in_of_the_middleware_is_one_of_the_request() {
-    let (site, visitor) = site().await;
-    let mut browser = upgrading(&site, |s| s.login("alice"));
-    browser.set_cookie(&visitor.browser.cookies());
-    assert_eq!(browser.get("/").await.header("x-user"), Some("alice"));
-    assert_eq!(
-        site.sessions.inspect(browser.cookies()).await.unwrap().unwrap().user().as_deref(),
-        Some("alice")
-    );
+async fn a_sign_in_of_the_middleware_is_one_of_the_request(adaptor: Adaptor) {
+    let begun = site(adaptor).await;
+    let mut visitor = Upgrading::new(adaptor, &begun, |s| s.login("alice"));
+    assert_eq!(visitor.report("x-user").await, "alice");
+    let left = begun.0.sessions.inspect(visitor.0.browser.cookies()).await.unwrap().unwrap();
+    assert_eq!(left.user().as_deref(), Some("alice"));
 }
 
-#[tokio::test]
-async fn a_request_that_takes_the_session_twice_ages_flash_once() {
-    let site = Site::new(|p| p);
+async fn a_request_that_takes_the_session_twice_ages_flash_once(adaptor: Adaptor) {
+    let site = Site::with(adaptor, |p| p);
     let visitor = site.visitor_with(|s| s.flash("notice", "saved")).await;
-    let mut browser = upgrading(&site, |_| Ok(()));
-    browser.set_cookie(&visitor.browser.cookies());
-    assert_eq!(browser.get("/").await.header("x-notice"), Some("saved"));
-    assert_eq!(browser.get("/").await.header("x-notice"), Some(""));
+    let mut visitor = Upgrading::new(adaptor, &(site, visitor), |_| Ok(()));
+    assert_eq!(visitor.report("x-notice").await, "saved");
+    assert_eq!(visitor.report("x-notice").await, "");
 }
 
-#[tokio::test]
-async fn a_csrf_token_of_the_middleware_is_one_of_the_session() {
-    let site = Site::new(|p| p);
-    let app: Router = Router::new()
-        .route("/", get(async |Exclusive(_): Exclusive, Extension(Token(token)): Extension<Token>| token))
-        .layer(middleware::from_fn(async |Merge(session): Merge, mut request: Request, next: Next| {
-            let token = session.csrf_token()?;
-            request.extensions_mut().insert(Token(token));
-            Result::<Response>::Ok(next.run(request).await)
-        }))
-        .layer(site.sessions.layer());
-    let mut browser = TestBrowser::new(app);
-    let token = browser.get("/").await.text().into_owned();
-    let mut visitor = Visitor::of(crate::site::moved(&browser, &site));
+async fn a_csrf_token_of_the_middleware_is_one_of_the_session(adaptor: Adaptor) {
+    let site = Site::with(adaptor, |p| p);
+    let token: Arc<Mutex<String>> = Arc::default();
+    let made = Arc::clone(&token);
+    let keep = move |s: &Session| {
+        *made.lock().unwrap() = s.csrf_token()?;
+        Ok(())
+    };
+    let around = vec![Around::merge(keep), Around::Sessions(site.sessions.clone())];
+    let visitor = at(adaptor, around, None);
+    let reply = visitor.start(page("/exclusive"), |_: Session| ready(())).await;
+    let mut visitor = site.visitor();
+    visitor.browser.keep(&reply);
+    let token = token.lock().unwrap().clone();
     assert!(visitor.page(move |s| Ok(s.verify_csrf(token))).await);
 }
 
-#[derive(Clone)]
-struct Token(String);
-
-#[tokio::test]
-async fn what_a_view_was_told_about_extending_holds_for_the_request() {
+async fn what_a_view_was_told_about_extending_holds_for_the_request(adaptor: Adaptor) {
     let minute = std::time::Duration::from_secs(60);
-    let site = Site::new(|p| p.idle_timeout(10 * minute));
+    let site = Site::with(adaptor, |p| p.idle_timeout(10 * minute));
     let visitor = site.visitor_with(|s| s.set("a", 1)).await;
-    let app: Router = Router::new()
-        .route("/", get(|_: Session| ready(())))
-        .layer(middleware::from_fn(viewed_before))
-        .layer(site.sessions.layer());
-    let mut browser = TestBrowser::new(app);
-    browser.set_cookie(&visitor.browser.cookies());
+    let viewed = |view: &SessionView| {
+        view.do_not_extend();
+        Ok(())
+    };
+    let around = vec![Around::view(viewed), Around::Sessions(site.sessions.clone())];
+    let visitor = at(adaptor, around, Some(&visitor));
     site.clock.advance(6 * minute);
-    browser.get("/").await;
+    visitor.start(page("/"), |_: Session| ready(())).await;
     site.sessions.shutdown().await;
     site.clock.advance(6 * minute);
-    assert!(site.sessions.inspect(browser.cookies()).await.unwrap().is_none());
+    assert!(site.sessions.inspect(visitor.browser.cookies()).await.unwrap().is_none());
 }
 
-#[tokio::test]
-async fn all_extractors_of_a_request_wait_for_each_other_never() {
-    async fn all(
-        one: Session,
-        view: SessionView,
-        Merge(two): Merge,
-        Exclusive(three): Exclusive,
-    ) -> Result<String> {
+async fn all_extractors_of_a_request_wait_for_each_other_never(adaptor: Adaptor) {
+    let (site, visitor) = site(adaptor).await;
+    let all = |(one, view, two, three): All| {
         one.set("a", 5)?;
         assert_eq!(view.get::<u32>("a")?, Some(5));
         two.increment("a", 1)?;
-        Ok(three.get::<u32>("a")?.unwrap().to_string())
-    }
-    let (site, visitor) = site().await;
-    let app: Router = Router::new().route("/", get(all)).layer(site.sessions.layer());
-    let mut browser = TestBrowser::new(app);
-    browser.set_cookie(&visitor.browser.cookies());
-    assert_eq!(browser.get("/").await.text(), "6");
+        Result::<_>::Ok(three.get::<u32>("a")?.unwrap().to_string())
+    };
+    let reply = visitor.start(page("/all"), move |taken: All| ready(all(taken))).await;
+    assert_eq!(reply.text(), "6");
     assert_eq!(site.round_trips().await, 2);
 }

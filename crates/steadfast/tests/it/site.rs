@@ -5,18 +5,15 @@ use std::future::{Future, ready};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
-use axum::response::{IntoResponse, Response};
-use axum::routing::any;
-use axum::{Extension, Router};
+use axum::response::IntoResponse;
 use http::Request;
-use steadfast::axum::{Exclusive, Merge};
 use steadfast::store::memory::MemoryStore;
 use steadfast::testing::{FaultyStore, ManualClock, Reply, TestBrowser};
-use steadfast::{
-    Error, EventKind, Policy, PolicyBuilder, Result, Session, SessionView, Sessions, SessionsBuilder,
-};
+use steadfast::{EventKind, Policy, PolicyBuilder, Result, Session, SessionView, Sessions, SessionsBuilder};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+
+use crate::app::{Act, Adaptor, App, Around};
 
 /// The name of the cookie, which a policy without `Secure` has by default.
 pub(crate) const COOKIE: &str = "session";
@@ -27,7 +24,7 @@ pub(crate) struct Site {
     pub(crate) store: FaultyStore<MemoryStore>,
     pub(crate) clock: ManualClock,
     pub(crate) events: Events,
-    pub(crate) app: Router,
+    pub(crate) app: App,
 }
 
 /// The events of a site, in their order.
@@ -50,9 +47,14 @@ impl Events {
 
 impl Site {
     pub(crate) fn new(policy: impl FnOnce(PolicyBuilder) -> PolicyBuilder) -> Self {
+        Self::with(Adaptor::Axum, policy)
+    }
+
+    /// A site that is made with another framework.
+    pub(crate) fn with(adaptor: Adaptor, policy: impl FnOnce(PolicyBuilder) -> PolicyBuilder) -> Self {
         let clock = ManualClock::new();
         let store = FaultyStore::new(MemoryStore::with_clock(Arc::new(clock.clone())));
-        Self::on(store, clock, policy)
+        Self::built(adaptor, store, clock, policy, |builder| builder)
     }
 
     /// Another node on the same store.
@@ -61,7 +63,7 @@ impl Site {
         clock: ManualClock,
         policy: impl FnOnce(PolicyBuilder) -> PolicyBuilder,
     ) -> Self {
-        Self::built(store, clock, policy, |builder| builder)
+        Self::built(Adaptor::Axum, store, clock, policy, |builder| builder)
     }
 
     /// The site after a migration has begun: on a store of its own, with the sessions of before behind it.
@@ -78,10 +80,13 @@ impl Site {
         policy: impl FnOnce(PolicyBuilder) -> PolicyBuilder,
     ) -> Self {
         let sessions = before.sessions.clone();
-        Self::built(store, before.clock.clone(), policy, |builder| builder.migrate_from(sessions))
+        Self::built(Adaptor::Axum, store, before.clock.clone(), policy, |builder| {
+            builder.migrate_from(sessions)
+        })
     }
 
     fn built(
+        adaptor: Adaptor,
         store: FaultyStore<MemoryStore>,
         clock: ManualClock,
         policy: impl FnOnce(PolicyBuilder) -> PolicyBuilder,
@@ -96,7 +101,7 @@ impl Site {
             .purge_every(None)
             .on_event(move |event| happened.add(event.kind));
         let sessions = with(builder).store(store.clone());
-        let app = routes().layer(sessions.layer());
+        let app = adaptor.app(vec![Around::Sessions(sessions.clone())]);
         Self { sessions, store, clock, events, app }
     }
 
@@ -125,57 +130,6 @@ impl Site {
         self.sessions.shutdown().await;
         self.store.faults().round_trips()
     }
-}
-
-/// What a page is to do with what it was handed.
-struct Act<S>(Arc<Mutex<Option<Doing<S>>>>);
-type Doing<S> = Box<dyn FnOnce(S) -> Pin<Box<dyn Future<Output = Response> + Send>> + Send>;
-
-impl<S> Clone for Act<S> {
-    fn clone(&self) -> Self {
-        Self(Arc::clone(&self.0))
-    }
-}
-
-impl<S: 'static> Act<S> {
-    fn new<F, R>(act: impl FnOnce(S) -> F + Send + 'static) -> Self
-    where
-        F: Future<Output = R> + Send + 'static,
-        R: IntoResponse,
-    {
-        let doing: Doing<S> = Box::new(|session| {
-            let acting = act(session);
-            Box::pin(async move { acting.await.into_response() })
-        });
-        Self(Arc::new(Mutex::new(Some(doing))))
-    }
-
-    async fn run(self, session: S) -> Response {
-        let doing = self.0.lock().unwrap().take().expect("a request is answered once");
-        doing(session).await
-    }
-}
-
-/// The pages, without sessions around them.
-pub(crate) fn routes() -> Router {
-    Router::new()
-        .route("/", any(|session: Session, Extension(act): Extension<Act<Session>>| act.run(session)))
-        .route(
-            "/exclusive",
-            any(|Exclusive(session): Exclusive, Extension(act): Extension<Act<Session>>| act.run(session)),
-        )
-        .route(
-            "/merge",
-            any(|Merge(session): Merge, Extension(act): Extension<Act<Session>>| act.run(session)),
-        )
-        .route("/view", any(|view: SessionView, Extension(act): Extension<Act<SessionView>>| act.run(view)))
-        .route(
-            "/tolerant",
-            any(|session: Result<Session, Error>, Extension(act): Extension<Act<Result<Session, Error>>>| {
-                act.run(session)
-            }),
-        )
-        .route("/static", any(|| ready("static")))
 }
 
 /// A request under way.

@@ -5,11 +5,15 @@ use std::time::Duration;
 use steadfast::testing::Op;
 use steadfast::{Anomaly, EventKind};
 
+use crate::app::{Adaptor, on_every_adaptor};
 use crate::site::{Site, page};
 
-#[tokio::test]
-async fn flash_ages_although_the_store_takes_long_to_answer() {
-    let site = Site::new(|policy| policy);
+on_every_adaptor! {
+    flash_ages_although_the_store_takes_long_to_answer
+}
+
+async fn flash_ages_although_the_store_takes_long_to_answer(adaptor: Adaptor) {
+    let site = Site::with(adaptor, |policy| policy);
     let mut visitor = site.visitor();
     visitor.page(|session| session.flash("notice", "saved")).await;
     site.clock.advance(Duration::from_millis(1));

@@ -17,7 +17,7 @@ const MORE_WORK: usize = 3 * WORK;
 #[test]
 fn a_failover_loses_the_last_writes_at_most_and_mixes_no_sessions() {
     let sentinel = RedisSentinel::start().unwrap();
-    let site = Site::on_dsn(&Store::RedisSentinel.on(&sentinel.dsn()), ARGUMENTS);
+    let site = Site::on_dsn(&Store::REDIS_SENTINEL.on(&sentinel.dsn()), ARGUMENTS);
     let run = failed_over(&sentinel, &site);
     let (mut increments, mut keys) = (0, 0);
     for life in run.alive() {
@@ -35,7 +35,7 @@ fn a_failover_loses_the_last_writes_at_most_and_mixes_no_sessions() {
 #[test]
 fn ends_that_wait_for_the_replica_survive_a_failover() {
     let sentinel = RedisSentinel::start().unwrap();
-    let dsn = format!("{}&wait_replicas=1", Store::RedisSentinel.on(&sentinel.dsn()));
+    let dsn = format!("{}&wait_replicas=1", Store::REDIS_SENTINEL.on(&sentinel.dsn()));
     let run = failed_over(&sentinel, &Site::on_dsn(&dsn, ARGUMENTS));
     assert_eq!(run.revived(), 0, "answers of sessions that had ended");
 }
@@ -60,7 +60,7 @@ fn failed_over(sentinel: &RedisSentinel, site: &Site) -> Run {
 fn an_end_that_no_replica_has_is_not_acknowledged_where_replicas_are_waited_for() {
     for waits in [false, true] {
         let sentinel = RedisSentinel::start().unwrap();
-        let dsn = Store::RedisSentinel.on(&sentinel.dsn());
+        let dsn = Store::REDIS_SENTINEL.on(&sentinel.dsn());
         let dsn = if waits { format!("{dsn}&wait_replicas=1") } else { dsn };
         let site = Site::on_dsn(&dsn, "");
         let (mut ends, mut leaves) = (site.browser(), site.browser());

@@ -62,7 +62,7 @@ fn disturbed(store: Store, mode: &str, counting: &'static str) -> Run {
     let server = store.server();
     let dir = tempfile::tempdir().unwrap();
     let dsn = server.as_ref().map_or_else(|| store.dsn(dir.path()), |server| store.on(&server.dsn()));
-    let mut site = Site::on_dsn(&dsn, &format!("{ARGUMENTS} --concurrency {mode}"));
+    let mut site = Site::on_server(store, &dsn, &format!("{ARGUMENTS} --concurrency {mode}"));
     let run = Run::new(site.address(), counting);
     run.work(&mut random, |random| {
         for disturbance in disturbances(store, server.is_some(), random) {

@@ -399,12 +399,12 @@ async fn two_cookies_that_open_two_sessions_open_none() {
 #[cfg(all(unix, feature = "files"))]
 #[tokio::test]
 async fn out_of_phps_files_and_back() {
-    use axum::Router;
     use serde_json::json;
     use steadfast::testing::TestBrowser;
     use steadfast::{Policy, Sessions};
 
     use super::peer::{Peer, id};
+    use crate::app::{Adaptor, Around};
 
     let dir = tempfile::tempdir().unwrap();
     let mut php = Peer::start(&json!({ "driver": "files", "handler": { "save_path": dir.path() } }));
@@ -413,7 +413,7 @@ async fn out_of_phps_files_and_back() {
     let policy = |layout| Policy::builder().dangerous_insecure_cookie().layout(layout).build().unwrap();
     let files = format!("files:{}", dir.path().display());
     let before = Sessions::builder().policy(policy(Layout::CodeIgniter4)).connect(&files).await.unwrap();
-    let app = |sessions: &Sessions| -> Router { crate::site::routes().layer(sessions.layer()) };
+    let app = |sessions: &Sessions| Adaptor::Axum.app(vec![Around::Sessions(sessions.clone())]);
     let itself = Sessions::builder().policy(policy(Layout::CodeIgniter4)).migrate_from(before.clone());
     assert_eq!(itself.connect(&files).await.unwrap_err().kind(), ErrorKind::InvalidConfig);
     let new = Sessions::builder().policy(policy(Layout::Native)).migrate_from(before);
