@@ -188,6 +188,9 @@ impl Running {
         store: Option<&dyn Server>,
     ) -> Result<Self> {
         let program = contender.program.path()?;
+        if !program.exists() {
+            return Err("it is not built".into());
+        }
         let service = Service::start("web", |port, folder| {
             let store = engine.map_or_else(|| "none:".to_owned(), |engine| engine.address(store, folder));
             let mut command = match under {
