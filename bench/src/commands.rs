@@ -11,7 +11,7 @@ use steadfast_servers::{Server, redis_command};
 use tokio_postgres::NoTls;
 
 use crate::Result;
-use crate::contenders::{CEILING, LEASED};
+use crate::contenders::{CEILING, LEASED, MERGE};
 use crate::engine::Engine;
 use crate::lineup::Web;
 use crate::report::Report;
@@ -36,8 +36,8 @@ pub(crate) async fn run(webs: &mut [Web], report: &Report) -> Result<()> {
         web.start_sessions().await;
         let is_ceiling = [&CEILING, &LEASED].contains(&web.contender);
         for path in PATHS {
-            if path == "/view" && (is_ceiling || !web.contender.is_ours()) || path == "/rotate" && is_ceiling
-            {
+            // The raw calls have no rotation, and a view is the same in both modes.
+            if path == "/view" && *web.contender != MERGE || path == "/rotate" && is_ceiling {
                 continue;
             }
             // The first ones prepare statements and load scripts.

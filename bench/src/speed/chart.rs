@@ -8,7 +8,7 @@ use crate::stats::Estimate;
 
 /// Lengths in pixels.
 const WIDTH: f64 = 860.0;
-const NAMES: f64 = 190.0;
+const NAMES: f64 = 235.0;
 const FIGURES: f64 = 60.0;
 const ROW: f64 = 18.0;
 const BAR: f64 = 12.0;
