@@ -42,10 +42,10 @@ fn main() -> Result<()> {
 }
 
 fn none() -> Router {
-    Router::new().push(Router::with_path("none").get(None))
+    Router::new().push(Router::with_path("none").get(NoSession))
 }
 
-fn sessions(store: impl SessionStore) -> Result<Router> {
+fn sessions(store: impl SessionStore + Send + Sync + 'static) -> Result<Router> {
     let handler =
         SessionHandler::builder(store, &SECRET).session_ttl(Some(LIFETIME)).secure_cookie(false).build()?;
     let mut routes = none().hoop(handler);
@@ -64,10 +64,10 @@ impl Handler for Usage {
     }
 }
 
-struct None;
+struct NoSession;
 
 #[async_trait]
-impl Handler for None {
+impl Handler for NoSession {
     async fn handle(&self, _: &mut Request, _: &mut Depot, response: &mut Response, _: &mut FlowCtrl) {
         json(response, StatusCode::OK, NONE.to_owned());
     }
