@@ -15,6 +15,7 @@ use redis_pool::RedisPool;
 use sqlx::postgres::PgPoolOptions;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use steadfast_bench_routes::{Profile, Result, Serve, View, Visit, axum::serve, axum_routes, fill};
+use time::Duration;
 
 /// Connections of the pools of its SQL examples.
 const SQL_POOL: u32 = 5;
@@ -34,12 +35,14 @@ fn main() -> Result<()> {
 }
 
 async fn app(options: &Serve) -> Result<Router> {
-    let config = SessionConfig::default().with_lifetime(chrono::Duration::days(1));
+    let config = SessionConfig::default().with_lifetime(Duration::days(1));
     let config = match options.kind.as_str() {
         "copy" => config,
-        "each-time" => config.with_memory_lifetime(chrono::Duration::zero()),
+        "each-time" => config.with_memory_lifetime(Duration::ZERO),
         _ => return Err(options.unknown()),
     };
+    // Two processes may share a database.
+    let table = format!("sessions_{}", options.kind.replace('-', "_"));
     Ok(match options.engine() {
         "memory" => routes::<SessionNullPool>(None, config).await?,
         "redis" => {
@@ -48,14 +51,14 @@ async fn app(options: &Serve) -> Result<Router> {
         }
         "postgres" => {
             let pool = PgPoolOptions::new().max_connections(SQL_POOL).connect(&options.store).await?;
-            let config = config.with_table_name("sessions_table");
+            let config = config.with_table_name(table);
             routes::<SessionPgPool>(Some(pool.into()), config).await?
         }
         "sqlite" => {
             let file = SqliteConnectOptions::new().filename(options.path()).create_if_missing(true);
             let wal = file.journal_mode(SqliteJournalMode::Wal).synchronous(SqliteSynchronous::Normal);
             let pool = SqlitePoolOptions::new().max_connections(SQL_POOL).connect_with(wal).await?;
-            let config = config.with_table_name("sessions_table");
+            let config = config.with_table_name(table);
             routes::<SessionSqlitePool>(Some(pool.into()), config).await?
         }
         _ => return Err(options.unknown()),
