@@ -36,7 +36,7 @@ pub(crate) enum Framework {
     Poem,
 }
 
-pub(crate) static MERGE: Contender = Contender {
+pub(crate) const MERGE: Contender = Contender {
     name: "Steadfast, merge",
     program: Program::Own,
     kind: "merge",
@@ -45,7 +45,7 @@ pub(crate) static MERGE: Contender = Contender {
     set_up: "requests of a session run side by side, their changes are merged; `/incr` is `increment`",
 };
 
-pub(crate) static EXCLUSIVE: Contender = Contender {
+pub(crate) const EXCLUSIVE: Contender = Contender {
     name: "Steadfast, exclusive",
     program: Program::Own,
     kind: "exclusive",
@@ -53,6 +53,26 @@ pub(crate) static EXCLUSIVE: Contender = Contender {
     engines: &Engine::ALL,
     set_up: "the default: requests of a session take turns; `/incr` reads and sets",
 };
+
+/// Steadfast on another framework: the same sessions, so on two engines only.
+pub(crate) static ON_ACTIX: [Contender; 2] = [
+    Contender {
+        name: "Steadfast on actix-web, merge",
+        kind: "actix-merge",
+        framework: Framework::Actix,
+        engines: &[Memory, Redis],
+        set_up: "as Steadfast, merge",
+        ..MERGE
+    },
+    Contender {
+        name: "Steadfast on actix-web, exclusive",
+        kind: "actix-exclusive",
+        framework: Framework::Actix,
+        engines: &[Memory, Redis],
+        set_up: "as Steadfast, exclusive",
+        ..EXCLUSIVE
+    },
+];
 
 pub(crate) static CEILING: Contender = Contender {
     name: "ceiling",
@@ -148,7 +168,10 @@ const fn alone(name: &'static str, program: Program, framework: Framework) -> Co
 
 /// Libraries whose versions the report names, by the folder of their workspace.
 pub(crate) const VERSIONS: [(Program, &[&str]); 6] = [
-    (Program::Own, &["axum", "hyper", "tokio", "redis", "rusqlite", "tokio-postgres", "mysql_async"]),
+    (
+        Program::Own,
+        &["axum", "hyper", "actix-web", "tokio", "redis", "rusqlite", "tokio-postgres", "mysql_async"],
+    ),
     (
         Program::Peer("tower-sessions"),
         &[
@@ -173,7 +196,8 @@ pub(crate) const VERSIONS: [(Program, &[&str]); 6] = [
 /// Writes how each is set up.
 pub(crate) fn table() -> String {
     let mut text = String::from("| | engines | set up |\n| --- | --- | --- |\n");
-    for contender in [&MERGE, &EXCLUSIVE, &CEILING, &LEASED].into_iter().chain(&PEERS) {
+    let ours = [&MERGE, &EXCLUSIVE].into_iter().chain(&ON_ACTIX);
+    for contender in ours.chain([&CEILING, &LEASED]).chain(&PEERS) {
         let Contender { name, engines, set_up, .. } = contender;
         let engines: Vec<_> = engines.iter().map(Engine::to_string).collect();
         let _ = writeln!(text, "| {name} | {} | {set_up} |", engines.join(", "));

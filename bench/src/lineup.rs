@@ -7,17 +7,20 @@ use std::time::Duration;
 use steadfast_bench_routes::USAGE;
 use steadfast_servers::{Server, Service};
 
-use crate::Result;
-use crate::contenders::{ALONE, CEILING, Contender, EXCLUSIVE, LEASED, MERGE, PEERS, Program};
+use crate::contenders::{ALONE, CEILING, Contender, EXCLUSIVE, LEASED, MERGE, ON_ACTIX, PEERS, Program};
 use crate::engine::Engine;
 use crate::load::Load;
 use crate::stats::quantile;
+use crate::{Result, callgrind};
 
 /// The store of an engine, if that is a server.
 pub(crate) type Store = Option<Arc<dyn Server>>;
 
-/// How long the sessions are warmed up: the first request of each also tells that its cookie has arrived.
-const WARM_UP: Duration = Duration::from_millis(100);
+/// Requests that warm the sessions up: the first one of each also tells that its cookie has arrived.
+const WARM_UP: usize = 1_024;
+
+/// Requests after new connections that are not measured.
+const FIRST: usize = 64;
 
 /// A web server and the load on it. What it fails with ends it, and is told instead of figures.
 pub(crate) struct Web {
@@ -48,10 +51,27 @@ pub(crate) struct Measured {
     pub(crate) refused: f64,
 }
 
+/// What a web server runs under.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Under {
+    Nothing,
+    /// Valgrind, which counts what it executes; on one thread.
+    Callgrind,
+}
+
 impl Web {
     pub(crate) async fn start(contender: &'static Contender, engine: Option<Engine>, store: &Store) -> Self {
-        let running = Running::start(contender, engine, store.as_deref()).await;
-        let running = running.map_err(|error| first_line(&error.to_string()));
+        Self::start_under(Under::Nothing, contender, engine, store).await
+    }
+
+    pub(crate) async fn start_under(
+        under: Under,
+        contender: &'static Contender,
+        engine: Option<Engine>,
+        store: &Store,
+    ) -> Self {
+        let running = Running::start(under, contender, engine, store.as_deref()).await;
+        let running = running.map_err(|error| short(&error.to_string()));
         if let Err(error) = &running {
             println!("{} does not run: {error}", contender.name);
         }
@@ -71,12 +91,13 @@ impl Web {
     pub(crate) async fn start_sessions(&mut self) {
         let without = self.engine.is_none();
         self.attempt(async |running| {
+            running.load.reconnect().await?;
             if without {
                 running.load.pretend_sessions();
-                return running.load.run("/none", WARM_UP).await.map(drop);
+                return running.load.run_times("/none", WARM_UP).await;
             }
             running.load.start_sessions("/login").await?;
-            running.load.run("/get", WARM_UP).await.map(drop)
+            running.load.run_times("/get", WARM_UP).await
         })
         .await;
     }
@@ -85,6 +106,9 @@ impl Web {
     pub(crate) async fn measure(&mut self, path: &'static str, time: Duration) -> Option<Measured> {
         let store = self.store.clone();
         self.attempt(async |running| {
+            // Servers close connections that nothing came on for a while.
+            running.load.reconnect().await?;
+            running.load.run_times(path, FIRST).await?;
             let store_time = || store.as_ref().map_or(Duration::ZERO, |store| store.processor_time());
             let (cpu_before, store_before) = (running.usage().await?.0, store_time());
             let mut sent = running.load.run(path, time).await?;
@@ -131,12 +155,22 @@ impl Web {
         .await
     }
 
+    /// Sends so many requests, and returns what valgrind counted meanwhile.
+    pub(crate) async fn count(&mut self, path: &str, requests: usize) -> Option<String> {
+        self.attempt(async |running| {
+            callgrind::forget(running.service.folder())?;
+            running.load.run_times(path, requests).await?;
+            callgrind::counted(running.service.folder())
+        })
+        .await
+    }
+
     async fn attempt<T>(&mut self, work: impl AsyncFnOnce(&mut Running) -> Result<T>) -> Option<T> {
         let running = self.running.as_mut().ok()?;
         match work(running).await {
             Ok(done) => Some(done),
             Err(error) => {
-                let error = first_line(&error.to_string());
+                let error = short(&error.to_string());
                 let engine = self.engine.map_or_else(String::new, |engine| format!(" on {engine}"));
                 println!("{}{engine} is left out from here on: {error}", self.contender.name);
                 self.running = Err(error);
@@ -148,18 +182,28 @@ impl Web {
 
 impl Running {
     async fn start(
+        under: Under,
         contender: &Contender,
         engine: Option<Engine>,
         store: Option<&dyn Server>,
     ) -> Result<Self> {
         let program = contender.program.path()?;
+        if !program.exists() {
+            return Err("it is not built".into());
+        }
         let service = Service::start("web", |port, folder| {
             let store = engine.map_or_else(|| "none:".to_owned(), |engine| engine.address(store, folder));
-            let mut command = Command::new(&program);
+            let mut command = match under {
+                Under::Nothing => Command::new(&program),
+                Under::Callgrind => callgrind::command(&program, folder),
+            };
             if contender.program == Program::Own {
                 command.arg("serve");
             }
             command.args([contender.kind, "--store", &store, "--listen", &format!("127.0.0.1:{port}")]);
+            if under == Under::Callgrind {
+                command.args(["--workers", "1"]);
+            }
             command
         })?;
         let load = Load::connect(service.address()).await?;
@@ -192,8 +236,8 @@ fn peers() -> Vec<Program> {
 
 /// Returns those that have an engine: ours first.
 pub(crate) fn on(engine: Engine) -> impl Iterator<Item = &'static Contender> {
-    let peers = PEERS.iter().filter(move |peer| peer.engines.contains(&engine));
-    [&MERGE, &EXCLUSIVE].into_iter().chain(peers)
+    let all = [&MERGE, &EXCLUSIVE].into_iter().chain(&ON_ACTIX).chain(&PEERS);
+    all.filter(move |contender| contender.engines.contains(&engine))
 }
 
 /// Starts the servers of engines, and all that is measured on them.
@@ -218,8 +262,10 @@ pub(crate) async fn start(engines: &[Engine], with_ceilings: bool) -> Result<Vec
     Ok(webs)
 }
 
-fn first_line(text: &str) -> String {
-    let mut line = text.lines().next().unwrap_or_default().to_owned();
-    line.truncate(line.char_indices().nth(120).map_or(line.len(), |(at, _)| at));
+/// Makes one short line of what a server failed with.
+fn short(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    let mut line = words.join(" ").replace('|', "/");
+    line.truncate(line.char_indices().nth(160).map_or(line.len(), |(at, _)| at));
     line
 }

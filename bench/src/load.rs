@@ -19,7 +19,11 @@ const SESSIONS: usize = 256;
 /// How much longer than its time a measurement may take before its server counts as one that hangs.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long some thousand requests may take, at the pace of valgrind.
+const UNDER_VALGRIND: Duration = Duration::from_secs(60);
+
 pub(crate) struct Load {
+    address: SocketAddr,
     connections: Vec<Connection>,
     cookies: Rc<[String]>,
 }
@@ -36,11 +40,18 @@ pub(crate) struct Sent {
 
 impl Load {
     pub(crate) async fn connect(address: SocketAddr) -> Result<Self> {
-        let mut connections = Vec::new();
+        let mut load = Self { address, connections: Vec::new(), cookies: Rc::new([]) };
+        load.reconnect().await?;
+        Ok(load)
+    }
+
+    /// Opens all connections anew.
+    pub(crate) async fn reconnect(&mut self) -> Result<()> {
+        self.connections.clear();
         for _ in 0..CONNECTIONS {
-            connections.push(Connection::open(address).await?);
+            self.connections.push(Connection::open(self.address).await?);
         }
-        Ok(Self { connections, cookies: Rc::new([]) })
+        Ok(())
     }
 
     /// Starts the sessions of the requests that follow.
@@ -90,6 +101,13 @@ impl Load {
     pub(crate) async fn run(&mut self, path: &str, time: Duration) -> Result<Sent> {
         let requests: Rc<[_]> = self.cookies.iter().map(|cookie| request(path, cookie)).collect();
         self.on_each(requests, time + PATIENCE, move |elapsed, _| elapsed < time).await
+    }
+
+    /// Sends so many requests.
+    pub(crate) async fn run_times(&mut self, path: &str, times: usize) -> Result<()> {
+        let requests: Rc<[_]> = self.cookies.iter().map(|cookie| request(path, cookie)).collect();
+        let each = times / CONNECTIONS;
+        self.on_each(requests, UNDER_VALGRIND, move |_, sent| sent < each).await.map(drop)
     }
 
     /// Sends requests on each connection while `more`, told how long it has been and how many it has sent,

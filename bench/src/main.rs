@@ -3,9 +3,11 @@
 
 mod behaviour;
 mod browser;
+mod callgrind;
 mod commands;
 mod contenders;
 mod engine;
+mod engine_counts;
 mod hand_over;
 mod http;
 mod in_process;
@@ -48,6 +50,8 @@ enum Command {
     Memory(run::Options),
     /// Requests among few and many sessions, and while many that have expired are purged.
     Scale(run::Options),
+    /// Instructions per request, outside the kernel, beside the ceilings' (needs valgrind).
+    EngineCounts(engine_counts::Options),
     /// How long a session's lease takes from one node to another.
     HandOver(hand_over::Options),
     /// A server that is measured.
@@ -63,6 +67,7 @@ fn main() -> ExitCode {
         Command::Behaviour(options) => run::behaviour(&options),
         Command::Memory(options) => run::memory(&options),
         Command::Scale(options) => run::scale(&options),
+        Command::EngineCounts(options) => engine_counts::run(&options),
         Command::HandOver(options) => hand_over::run(&options),
         Command::Serve(options) => serve::run(&options),
     };

@@ -33,6 +33,9 @@ pub(crate) struct Options {
     /// Where session files are made, and removed again; the folder for temporary files by default.
     #[arg(long)]
     folder: Option<PathBuf>,
+    /// Measures those peers that are built already, and builds none.
+    #[arg(long)]
+    as_built: bool,
     /// Writes the report to another folder than `docs/`.
     #[arg(long)]
     report: Option<PathBuf>,
@@ -49,8 +52,15 @@ impl Options {
         self.report().write("contenders", &contenders::table())
     }
 
+    /// Builds the peers, unless they are to be taken as they are.
+    fn build(&self) {
+        if !self.as_built {
+            lineup::build();
+        }
+    }
+
     async fn start(&self, with_ceilings: bool) -> Result<Vec<Web>> {
-        lineup::build();
+        self.build();
         lineup::start(&self.engines, with_ceilings).await
     }
 
@@ -104,7 +114,7 @@ pub(crate) fn behaviour(options: &Options) -> Result<()> {
 }
 
 pub(crate) fn memory(options: &Options) -> Result<()> {
-    lineup::build();
+    options.build();
     block_on(memory::run(options.sessions, &options.report()))
 }
 

@@ -1,5 +1,6 @@
 //! The servers of this program: Steadfast, the ceiling, and axum alone, with the routes of the peers.
 
+mod actix;
 mod ceiling;
 pub(crate) mod steadfast;
 
@@ -8,23 +9,28 @@ use axum::Router;
 use steadfast_bench_routes::Serve;
 use steadfast_bench_routes::axum::{none, serve};
 
+use self::ceiling::Calls;
+use self::steadfast::{exclusive, merged, settings};
 use crate::Result;
 
 /// Serves until the process is stopped.
 pub(crate) fn run(options: &Serve) -> Result<()> {
     options.run(async {
+        let sessions = async |concurrency| settings(concurrency)?.connect(&options.store).await;
         let routes: Router = match options.kind.as_str() {
             "none" => none(),
-            "merge" => {
-                let sessions = steadfast::settings(Concurrency::Merge)?.connect(&options.store).await?;
-                steadfast::merged(&sessions)
+            "merge" => merged(&sessions(Concurrency::Merge).await?),
+            "exclusive" => exclusive(&sessions(Concurrency::Exclusive).await?),
+            "actix-merge" => {
+                let concurrency = Concurrency::Merge;
+                return actix::serve(options, &sessions(concurrency).await?, concurrency).await;
             }
-            "exclusive" => {
-                let sessions = steadfast::settings(Concurrency::Exclusive)?.connect(&options.store).await?;
-                steadfast::exclusive(&sessions)
+            "actix-exclusive" => {
+                let concurrency = Concurrency::Exclusive;
+                return actix::serve(options, &sessions(concurrency).await?, concurrency).await;
             }
-            "ceiling" => ceiling::routes(options, ceiling::Calls::ReadWrite).await?,
-            "ceiling-leased" => ceiling::routes(options, ceiling::Calls::AcquireRelease).await?,
+            "ceiling" => ceiling::routes(options, Calls::ReadWrite).await?,
+            "ceiling-leased" => ceiling::routes(options, Calls::AcquireRelease).await?,
             _ => return Err(options.unknown()),
         };
         serve(options, routes).await

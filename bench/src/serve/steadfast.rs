@@ -13,7 +13,7 @@ use crate::Result;
 const LIFETIME: Duration = Duration::from_secs(86_400);
 
 /// Returns the settings of what is measured.
-pub(crate) fn settings(concurrency: Concurrency) -> Result<SessionsBuilder> {
+pub(crate) fn settings(concurrency: Concurrency) -> Result<SessionsBuilder, Error> {
     let policy = Policy::builder()
         .concurrency(concurrency)
         .idle_timeout(LIFETIME)
@@ -51,11 +51,11 @@ impl View for ReadOnly {
     }
 }
 
-/// The two modes. They differ in what suits a counter: under the session's lease a value is read and set, and
+/// The two modes. Their extractors are the same, the policy tells them apart; they differ in what suits a counter: under the session's lease a value is read and set, and
 /// where changes are merged, it is changed by a step.
 macro_rules! mode {
     ($name:ident $($add_one:tt)*) => {
-        struct $name(Session);
+        pub(super) struct $name(pub(super) Session);
 
         impl View for $name {
             type Error = Error;

@@ -1,6 +1,6 @@
 //! What is compared with what.
 
-use crate::contenders::{CEILING, Contender, EXCLUSIVE, LEASED, MERGE};
+use crate::contenders::{CEILING, Contender, EXCLUSIVE, Framework, LEASED, MERGE, ON_ACTIX};
 use crate::engine::Engine;
 use crate::lineup::Web;
 
@@ -19,6 +19,8 @@ pub(crate) enum Purpose {
     Budget,
     /// A ceiling, and what is beside it.
     Ceiling,
+    /// Steadfast on axum, and on another framework.
+    Framework,
     /// A peer, merge, and exclusive where that does the same.
     Peer,
 }
@@ -52,9 +54,24 @@ pub(super) fn of(webs: &[Web], engines: &[Engine]) -> Vec<Group> {
             groups.push(Group::new(Purpose::Ceiling, [(ceiling, "/incr"), (merge, "/incr")]));
             groups.push(Group::new(Purpose::Ceiling, [(leased, "/incr"), (exclusive, "/incr")]));
         }
+        let [on_actix_merge, on_actix_exclusive] = &ON_ACTIX;
+        let on_actix = find(on_actix_merge).zip(find(on_actix_exclusive));
         for peer in on_engine().filter(|at| !webs[*at].contender.is_ours()) {
-            groups.push(Group::new(Purpose::Peer, [(peer, "/get"), (merge, "/get")]));
-            groups.push(Group::new(Purpose::Peer, [(peer, "/incr"), (merge, "/incr"), (exclusive, "/incr")]));
+            let mut read = vec![(peer, "/get"), (merge, "/get")];
+            let mut change = vec![(peer, "/incr"), (merge, "/incr"), (exclusive, "/incr")];
+            if let Some((merge, exclusive)) = on_actix
+                && webs[peer].contender.framework == Framework::Actix
+            {
+                read.push((merge, "/get"));
+                change.extend([(merge, "/incr"), (exclusive, "/incr")]);
+            }
+            groups.extend([read, change].map(|members| Group { purpose: Purpose::Peer, members }));
+        }
+        if let Some((on_actix, exclusive_on_actix)) = on_actix {
+            groups.push(Group::new(Purpose::Framework, [(merge, "/get"), (on_actix, "/get")]));
+            groups.push(Group::new(Purpose::Framework, [(merge, "/incr"), (on_actix, "/incr")]));
+            groups
+                .push(Group::new(Purpose::Framework, [(exclusive, "/incr"), (exclusive_on_actix, "/incr")]));
         }
     }
     groups

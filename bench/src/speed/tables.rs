@@ -70,7 +70,11 @@ pub(super) fn peers(speed: &Speed<'_>) -> String {
                 "| {} | {} | `{path}` | {} | {} | {} |",
                 engine_of(&speed.webs[peer]),
                 speed.webs[peer].contender.name,
-                mode(&speed.webs[*ours]),
+                speed.webs[*ours]
+                    .contender
+                    .name
+                    .trim_start_matches("Steadfast")
+                    .trim_start_matches([',', ' ']),
                 cells(cpu),
                 cells(throughput),
             );

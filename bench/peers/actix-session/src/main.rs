@@ -22,7 +22,7 @@ async fn main() -> Result<()> {
     match (options.kind.as_str(), options.engine()) {
         ("none", "none") => {
             let server = HttpServer::new(|| App::new().configure(outside).configure(none));
-            Ok(server.workers(options.workers).bind(options.listen)?.run().await?)
+            Ok(server.workers(options.workers).disable_signals().bind(options.listen)?.run().await?)
         }
         ("default", "redis") => {
             let store = RedisSessionStore::new(options.store.as_str()).await?;
@@ -36,7 +36,7 @@ async fn main() -> Result<()> {
                     .configure(outside)
                     .service(web::scope("").wrap(sessions).configure(routes))
             });
-            Ok(server.workers(options.workers).bind(options.listen)?.run().await?)
+            Ok(server.workers(options.workers).disable_signals().bind(options.listen)?.run().await?)
         }
         _ => Err(options.unknown()),
     }
