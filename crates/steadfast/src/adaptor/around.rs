@@ -71,7 +71,7 @@ pub(super) struct Commit {
 }
 
 impl Commit {
-    fn new(exchange: Arc<Exchange>, prepared: Prepared) -> Self {
+    fn new(exchange: Arc<Exchange>, prepared: Box<Prepared>) -> Self {
         let begun = Arc::clone(&exchange);
         Self { exchange, running: Some(Box::pin(async move { begun.finish_commit(prepared).await })) }
     }
