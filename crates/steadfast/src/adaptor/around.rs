@@ -73,7 +73,7 @@ pub(super) struct Commit {
 type Running = Option<Pin<Box<dyn Future<Output = Result<()>> + Send>>>;
 
 impl Commit {
-    fn new(exchange: Arc<Exchange>, prepared: Prepared) -> Self {
+    fn new(exchange: Arc<Exchange>, prepared: Box<Prepared>) -> Self {
         let begun = Arc::clone(&exchange);
         Self { exchange, running: Some(Box::pin(async move { begun.finish_commit(prepared).await })) }
     }

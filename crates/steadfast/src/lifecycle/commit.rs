@@ -63,7 +63,7 @@ impl Exchange {
     /// # Errors
     ///
     /// As [`commit`](Self::commit).
-    pub(crate) fn begin_commit(self: &Arc<Self>) -> Result<Option<Prepared>> {
+    pub(crate) fn begin_commit(self: &Arc<Self>) -> Result<Option<Box<Prepared>>> {
         if self.with(|work| std::mem::replace(&mut work.state.phase, Phase::Closed)) == Phase::Closed {
             return Ok(None);
         }
@@ -76,13 +76,13 @@ impl Exchange {
                 self.settle(prepared, Instant::now());
                 Ok(None)
             }
-            Ok(prepared) => Ok(Some(prepared)),
+            Ok(prepared) => Ok(Some(Box::new(prepared))),
             Err(error) => Err(self.commit_failed(error)),
         }
     }
 
     /// Does what [`begin_commit`](Self::begin_commit) left to be done.
-    pub(crate) async fn finish_commit(self: &Arc<Self>, prepared: Prepared) -> Result<()> {
+    pub(crate) async fn finish_commit(self: &Arc<Self>, prepared: Box<Prepared>) -> Result<()> {
         self.store(prepared).await.map_err(|error| self.commit_failed(error))
     }
 
@@ -94,7 +94,7 @@ impl Exchange {
     }
 
     /// Boxes what only a conflict needs: each commit carries room for what is not.
-    async fn store(self: &Arc<Self>, mut prepared: Prepared) -> Result<()> {
+    async fn store(self: &Arc<Self>, mut prepared: Box<Prepared>) -> Result<()> {
         let mut in_line = None;
         for _ in 0..TRIES {
             let began = Instant::now();
@@ -107,7 +107,7 @@ impl Exchange {
             }
             match self.send_or_conflict(&prepared.op).await? {
                 Sent::Done => {
-                    self.settle(prepared, began);
+                    self.settle(*prepared, began);
                     return Ok(());
                 }
                 Sent::KeyTaken => self.with(|work| (work.reserved, work.client.adopted) = (None, None)),
@@ -126,7 +126,7 @@ impl Exchange {
                     Box::pin(self.rebase()).await?;
                 }
             }
-            prepared = self.with(|work| work.prepare(&self.core))?;
+            *prepared = self.with(|work| work.prepare(&self.core))?;
         }
         Err(Error::new(ErrorKind::Busy, "too many requests changed the session at once; try again"))
     }
@@ -415,7 +415,7 @@ impl Work {
         let opened =
             Opened::Live { admission: Admission::Current { first: false }, rotation: Rotation::Barred };
         let (codec, values, asked) = (self.state.codec, Values::default(), found.now);
-        let base = Base { token: Some(token), key, found, header, opened, codec, values, asked };
+        let base = Base { token: Some(token), key, found, header, opened, codec, values, asked, turn: None };
         self.base.replace(Box::new(base))
     }
 }

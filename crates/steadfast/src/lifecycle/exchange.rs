@@ -147,6 +147,8 @@ pub(crate) struct Base {
     pub(super) values: Values,
     /// When the store was asked for it, as [`asks`](Core::asks) told.
     pub(super) asked: Timestamp,
+    /// The turn in which it was read, until somebody works on it.
+    pub(super) turn: Option<Turn>,
 }
 
 impl Base {
@@ -235,7 +237,8 @@ impl Exchange {
             Some((had, committed)) if had >= access || committed => Ok(()),
             Some(_) => Box::pin(self.upgrade(access, opening)).await,
             None => {
-                let work = self.begin(access, opening).await?;
+                // Boxed, so that a handler carries no room for it.
+                let work = Box::pin(self.begin(access, opening)).await?;
                 *self.cell() = Some(work);
                 Ok(())
             }

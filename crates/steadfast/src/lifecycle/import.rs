@@ -215,7 +215,7 @@ impl Import {
         let Acquired::Held(found) = self.core.store.acquire(&key, lease).await? else { return Ok(()) };
         let Contents { codec, header, values } = self.core.read(&key, &found.record, found.now)?;
         let (opened, asked) = (Opened::Stranger, found.now);
-        let base = Base { token: None, key, found, header, opened, codec, values, asked };
+        let base = Base { token: None, key, found, header, opened, codec, values, asked, turn: None };
         if !self.has_moved(&base) {
             let _ = self.end(new, &base).await?;
         }

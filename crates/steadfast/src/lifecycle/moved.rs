@@ -38,8 +38,8 @@ impl Exchange {
                 return Ok(entered);
             };
             // The turn under the old id ends here: nobody waits for one id and holds another.
-            let Some(Entered { base, turn, .. }) = entered.take() else { return Ok(None) };
-            let Base { token, key, values, .. } = *base;
+            let Some(Entered { base, .. }) = entered.take() else { return Ok(None) };
+            let Base { token, key, values, turn, .. } = *base;
             drop(turn);
             let token = token.and_then(|_| to.shared().copied()).map(Token::shared);
             entered = self.enter(access, to, token, client).await?;

@@ -22,7 +22,6 @@ const OTHERS_FIRST: Duration = Duration::from_millis(10);
 /// A record that a request was let into.
 pub(super) struct Entered {
     pub(super) base: Box<Base>,
-    pub(super) turn: Option<Turn>,
     /// Values came from elsewhere, so there is something to store.
     pub(super) carried: bool,
 }
@@ -86,10 +85,11 @@ impl Exchange {
     }
 
     fn work(&self, access: Access, client: Client, entered: Option<Entered>) -> Box<Work> {
-        let (mut base, turn, carried) = match entered {
-            Some(Entered { base, turn, carried }) => (Some(base), turn, carried),
-            None => (None, None, false),
+        let (mut base, carried) = match entered {
+            Some(Entered { base, carried }) => (Some(base), carried),
+            None => (None, false),
         };
+        let turn = base.as_mut().and_then(|base| base.turn.take());
         let (skew, codec, values) = match &mut base {
             Some(base) => (self.core.note_skew(base.found.now, base.asked), base.codec, base.take_values()),
             None => (self.core.skew(), self.core.encoding(), Values::default()),
@@ -297,7 +297,7 @@ impl Exchange {
             let header = &entered.base.header;
             let predecessor = header.predecessor.as_ref().map(|p| p.digest);
             turn.opens_with([Some(header.secret), predecessor]);
-            entered.turn = Some(turn);
+            entered.base.turn = Some(turn);
         }
         Ok(Some(entered))
     }
@@ -340,8 +340,8 @@ impl Exchange {
         self.core.observer.tell(EventKind::Loaded, &key);
         // Temp values that are over are stored no more, from the next write on.
         values.retain_marked(|mark| mark.lasts(|| self.core.tick(found.now)));
-        let base = Box::new(Base { token, key, found, header, opened, codec, values, asked });
-        Ok(Some(Entered { base, turn: None, carried: false }))
+        let base = Box::new(Base { token, key, found, header, opened, codec, values, asked, turn: None });
+        Ok(Some(Entered { base, carried: false }))
     }
 
     fn admit(
@@ -461,7 +461,8 @@ impl Exchange {
 impl Entered {
     /// Takes the record apart, for what goes on from it.
     pub(super) fn into_parts(self) -> (Box<Base>, Option<Turn>) {
-        let Self { base, turn, .. } = self;
+        let Self { mut base, .. } = self;
+        let turn = base.turn.take();
         (base, turn)
     }
 }

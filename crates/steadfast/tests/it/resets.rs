@@ -167,7 +167,9 @@ impl<S: Store> Store for Reset<S> {
         match lease {
             LeaseEnd::None => {}
             LeaseEnd::Release(token) => self.answer(|| self.store.release(key, token)).await.value,
-            LeaseEnd::Renew(lease) => drop(self.answer(|| self.store.renew(key, lease)).await),
+            LeaseEnd::Renew(lease) => {
+                let _ = self.answer(|| self.store.renew(key, lease)).await;
+            }
         }
         Ok(Updated::Stored)
     }
@@ -195,7 +197,8 @@ impl<S: Store> Store for Reset<S> {
     }
 
     async fn release(&self, key: &StoreKey, token: LeaseToken) -> Result<()> {
-        Ok(self.call(|| self.store.release(key, token)).await.value)
+        self.call(|| self.store.release(key, token)).await;
+        Ok(())
     }
 
     async fn released(&self, key: &StoreKey, wait: Duration) {
@@ -211,7 +214,8 @@ impl<S: Store> Store for Reset<S> {
     }
 
     async fn set_aside(&self, key: &StoreKey) -> Result<()> {
-        Ok(self.call(|| self.store.set_aside(key)).await.value)
+        self.call(|| self.store.set_aside(key)).await;
+        Ok(())
     }
 
     async fn of_user(

@@ -106,7 +106,11 @@ mod tests {
 
         fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {
             let labels: Vec<_> = key.labels().map(|it| format!("{}={}", it.key(), it.value())).collect();
-            self.0.lock().unwrap().push(format!("{} {}", key.name(), labels.join(" ")));
+            self.0.lock().expect("nobody panics with it").push(format!(
+                "{} {}",
+                key.name(),
+                labels.join(" ")
+            ));
             Histogram::noop()
         }
     }
@@ -121,7 +125,7 @@ mod tests {
             durations.record(Op::Sample, Duration::ZERO, true);
         });
         assert_eq!(
-            *names.0.lock().unwrap(),
+            *names.0.lock().expect("nobody panics with it"),
             [
                 "steadfast_store_seconds op=set_aside driver=redis failed=false",
                 "steadfast_store_seconds op=sample driver=redis failed=true",
