@@ -267,7 +267,7 @@ impl Store for SqliteStore {
         self.read(move |db| db.of_user(&user, after.as_ref(), limit)).await
     }
 
-    /// Deletes in transactions of at most 500 records, so that other writers come in between.
+    /// Deletes in transactions of a few records, so that other writers come in between.
     async fn purge(&self, limit: NonZeroUsize) -> Result<usize> {
         let mut deleted = 0;
         while deleted < limit.get() {

@@ -14,8 +14,11 @@ use crate::store::{
 };
 use crate::time::Timestamp;
 
-/// Most records that one transaction purges: writers wait for it some milliseconds at most.
-pub(super) const PURGE_BATCH: usize = 500;
+/// Most records that one transaction purges: writers wait for it a millisecond or so.
+pub(super) const PURGE_BATCH: usize = 32;
+
+/// Most records of the present hour that one transaction looks at.
+pub(super) const PURGE_LOOKS: usize = 500;
 
 /// Damaged records that are kept for an operator.
 const SET_ASIDE_MAX: i64 = 100;
@@ -227,13 +230,13 @@ impl Db {
     }
 
     /// Lists records of the present hour, and whether they have expired, from where the last purge
-    /// stopped, around the end to the beginning, at most [`PURGE_BATCH`].
+    /// stopped, around the end to the beginning, at most [`PURGE_LOOKS`].
     fn of_present_hour(&self, now: Timestamp) -> rusqlite::Result<Vec<(StoreKey, bool)>> {
         let start = self.purged_to.get();
         let start = start.as_ref().map_or(&[][..], |key| key.as_bytes());
         let mut list = Vec::new();
         for sql in [PRESENT_HOUR_AFTER, PRESENT_HOUR_UP_TO] {
-            let room = sql_count(PURGE_BATCH - list.len());
+            let room = sql_count(PURGE_LOOKS - list.len());
             let mut statement = self.conn.prepare_cached(sql)?;
             let mut rows = statement.query((purge_hour(now), start, micros(now), room))?;
             while let Some(row) = rows.next()? {
