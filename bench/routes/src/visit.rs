@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::Profile;
 
 /// The session of a request that only reads.
-#[allow(
+#[expect(
     async_fn_in_trait,
     reason = "each framework calls it with a type of its own, which is Send where it has to be"
 )]
@@ -25,7 +25,7 @@ pub trait View {
 }
 
 /// The session of a request.
-#[allow(async_fn_in_trait, reason = "as above")]
+#[expect(async_fn_in_trait, reason = "as above")]
 pub trait Visit: View {
     /// Sets a number.
     async fn set(&mut self, key: &str, number: u64) -> Result<(), Self::Error>;

@@ -32,9 +32,7 @@ async fn main() -> Result<()> {
                     .cookie_secure(false)
                     .session_lifecycle(PersistentSession::default().session_ttl(Duration::days(1)))
                     .build();
-                App::new()
-                    .configure(outside)
-                    .service(web::scope("").wrap(sessions).configure(routes))
+                App::new().configure(outside).service(web::scope("").wrap(sessions).configure(routes))
             });
             Ok(server.workers(options.workers).disable_signals().bind(options.listen)?.run().await?)
         }
