@@ -23,6 +23,8 @@ pub(crate) enum Purpose {
     Framework,
     /// A peer, merge, and exclusive where that does the same.
     Peer,
+    /// Compared with nothing: a read that takes its turn makes calls that no ceiling makes.
+    Alone,
 }
 
 /// Makes the groups, of those that run.
@@ -49,8 +51,8 @@ pub(super) fn of(webs: &[Web], engines: &[Engine]) -> Vec<Group> {
             groups.push(Group::new(Purpose::Budget, [bare, (exclusive, "/get"), (exclusive, "/incr")]));
         }
         if let (Some(ceiling), Some(leased)) = (find(&CEILING), find(&LEASED)) {
-            let read = [(ceiling, "/get"), (merge, "/view"), (merge, "/get"), (exclusive, "/get")];
-            groups.push(Group::new(Purpose::Ceiling, read));
+            groups.push(Group::new(Purpose::Ceiling, [(ceiling, "/get"), (merge, "/view"), (merge, "/get")]));
+            groups.push(Group::new(Purpose::Alone, [(exclusive, "/get")]));
             groups.push(Group::new(Purpose::Ceiling, [(ceiling, "/incr"), (merge, "/incr")]));
             groups.push(Group::new(Purpose::Ceiling, [(leased, "/incr"), (exclusive, "/incr")]));
         }
