@@ -9,7 +9,7 @@ use super::open::Entered;
 use super::prepare::{Afterwards, Fresh, Op};
 use crate::carrier::Carrier;
 use crate::error::{Error, ErrorKind, Result};
-use crate::events::Anomaly;
+use crate::events::{Anomaly, EventKind};
 use crate::record::Header;
 use crate::store::Record;
 use crate::time::Timestamp;
@@ -40,6 +40,9 @@ impl Exchange {
                 return Ok(None);
             }
             entered = entered.or(judged);
+        }
+        if let Some(entered) = &entered {
+            self.core.observer.tell(EventKind::Loaded, &entered.base.key);
         }
         Ok(entered)
     }

@@ -178,11 +178,16 @@ impl Exchange {
         token: Option<Token>,
         client: &Client,
     ) -> Result<Option<Entered>> {
-        match access {
-            Access::View | Access::Merge => self.look(key, token, client).await,
+        let entered = match access {
+            Access::View | Access::Merge => self.look(key, token, client).await?,
             // Boxed, so that those who wait for nobody do not carry room for the wait.
-            Access::Exclusive => Box::pin(self.take_turn(key, token, client)).await,
+            Access::Exclusive => Box::pin(self.take_turn(key, token, client)).await?,
+        };
+        // Told here, as one that waits for its turn looks at the record before it is let in.
+        if entered.is_some() {
+            self.core.observer.tell(EventKind::Loaded, &key);
         }
+        Ok(entered)
     }
 
     /// Reads the record and lets the request in or not.
@@ -337,7 +342,6 @@ impl Exchange {
         }
         let opened = self.admit(&key, token.as_ref(), &header, found.now, client);
         let Some(opened) = opened else { return Ok(None) };
-        self.core.observer.tell(EventKind::Loaded, &key);
         // Temp values that are over are stored no more, from the next write on.
         values.retain_marked(|mark| mark.lasts(|| self.core.tick(found.now)));
         let base = Box::new(Base { token, key, found, header, opened, codec, values, asked, turn: None });
