@@ -108,6 +108,13 @@ impl ToRedisArgs for RecordName<'_> {
     }
 }
 
+/// Reads a record.
+pub(super) fn get(record: RecordName<'_>) -> Cmd {
+    let mut cmd = Cmd::with_capacity(2, ROOM);
+    cmd.arg("GET").arg(record);
+    cmd
+}
+
 /// Begins the call of a script on a record; its arguments follow.
 pub(super) fn call(script: &Script, record: RecordName<'_>, payload: usize) -> Cmd {
     let mut cmd = Cmd::with_capacity(10, ROOM + payload);

@@ -14,6 +14,7 @@ use redis::{Cmd, Value};
 use tokio::sync::{OnceCell, watch};
 use tokio::time::Instant;
 
+use super::clock::ServerClock;
 use super::command::with_text;
 use super::conn::Conn;
 use super::dial::{Dialed, Dialer};
@@ -46,6 +47,8 @@ type Dialing = watch::Receiver<Option<Result<Arc<Live>, Fault>>>;
 /// A connection in use.
 pub(in crate::store) struct Live {
     pub(in crate::store) conn: Conn,
+    /// The server's clock. A new connection begins without, and one to a cluster has none: there are several.
+    pub(super) clock: Option<ServerClock>,
     ended: Arc<AtomicBool>,
     unanswered: AtomicU32,
     subscribed: OnceCell<()>,
@@ -119,22 +122,36 @@ impl Link {
     ///
     /// What a replica refuses has not happened, so it is sent once more to whoever is the master by then.
     pub(in crate::store) async fn send(self: &Arc<Self>, cmd: &Cmd) -> Result<Value, Fault> {
-        match self.send_once(cmd).await {
-            Err(Fault::Refused(Refusal::ReadOnly)) => self.send_once(cmd).await,
+        self.send_over(&self.live().await?, cmd).await
+    }
+
+    /// Sends a command over a connection that is at hand, as [`send`](Self::send) does.
+    pub(super) async fn send_over(self: &Arc<Self>, live: &Arc<Live>, cmd: &Cmd) -> Result<Value, Fault> {
+        match self.send_once(live, cmd).await {
+            Err(Fault::Refused(Refusal::ReadOnly)) => self.send_once(&self.live().await?, cmd).await,
             answer => answer,
         }
     }
 
-    async fn send_once(self: &Arc<Self>, cmd: &Cmd) -> Result<Value, Fault> {
-        let live = self.live().await?;
+    async fn send_once(self: &Arc<Self>, live: &Arc<Live>, cmd: &Cmd) -> Result<Value, Fault> {
         let answer = live.conn.clone().send(cmd).await;
-        self.note(&live, answer.as_ref().err());
+        self.note(live, answer.as_ref().err());
         answer
     }
 
     /// Calls a script.
     pub(in crate::store) async fn call(self: &Arc<Self>, script: &Script, cmd: &Cmd) -> Result<Value, Fault> {
-        match self.send(cmd).await {
+        self.call_over(&self.live().await?, script, cmd).await
+    }
+
+    /// Calls a script over a connection that is at hand.
+    pub(super) async fn call_over(
+        self: &Arc<Self>,
+        live: &Arc<Live>,
+        script: &Script,
+        cmd: &Cmd,
+    ) -> Result<Value, Fault> {
+        match self.send_over(live, cmd).await {
             Err(Fault::Refused(Refusal::NoScript)) => self.send(&with_text(cmd, script)).await,
             answer => answer,
         }
@@ -183,7 +200,9 @@ impl Live {
 
 impl From<Dialed> for Live {
     fn from(Dialed { conn, ended }: Dialed) -> Self {
-        Self { conn, ended, unanswered: AtomicU32::new(0), subscribed: OnceCell::new() }
+        let (unanswered, subscribed) = (AtomicU32::new(0), OnceCell::new());
+        let clock = (!conn.is_cluster()).then(ServerClock::new);
+        Self { conn, clock, ended, unanswered, subscribed }
     }
 }
 

@@ -4,8 +4,9 @@
 //! advance, so a restart or a failover that forgets scripts costs one round trip.
 //!
 //! All begin with the key of the record in `KEYS[1]`. Places in a record are those of `layout`, counted from
-//! one. Answers are numbers (`answer`), or the bytes of a record behind eight bytes of the server's time.
-//! Whatever may be refused for want of memory comes first, so that nothing is half done.
+//! one. Answers are numbers (`answer`), or the bytes of a record, behind eight bytes of the server's time
+//! where that was asked for. Whatever may be refused for want of memory comes first, so that nothing is half
+//! done.
 
 use std::sync::LazyLock;
 
@@ -119,20 +120,24 @@ end
 }
 
 script! {
-    /// No arguments. Answers the record or nothing.
+    /// No arguments. Answers the record behind the time, or MISSING.
     LOAD = now!(), "local v = redis.call('GET', KEYS[1])
 if not v then return 0 end
 return struct.pack('>I8', now()) .. v"
 }
 
 script! {
-    /// `ARGV`: token, microseconds. Answers the record, BUSY or MISSING.
+    /// `ARGV`: token, microseconds, the present time or nothing. Answers BUSY, MISSING or the record,
+    /// behind the time if that was not given.
     ACQUIRE = free!(), now!(), "local v = redis.call('GET', KEYS[1])
 if not v then return 0 end
-if #v < 35 or string.byte(v) ~= 1 then return FREE .. v end
-local t, token = now(), string.sub(v, 3, 10)
-if token ~= FREE and token ~= ARGV[1] and t < struct.unpack('>I8', v, 11) then return 4 end
-redis.call('SETRANGE', KEYS[1], 2, ARGV[1] .. struct.pack('>I8', t + ARGV[2]))
+local t = tonumber(ARGV[3]) or now()
+if #v >= 35 and string.byte(v) == 1 then
+  local token = string.sub(v, 3, 10)
+  if token ~= FREE and token ~= ARGV[1] and t < struct.unpack('>I8', v, 11) then return 4 end
+  redis.call('SETRANGE', KEYS[1], 2, ARGV[1] .. struct.pack('>I8', t + ARGV[2]))
+end
+if ARGV[3] then return v end
 return struct.pack('>I8', t) .. v"
 }
 

@@ -3,14 +3,15 @@
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use redis::{ToRedisArgs as _, Value};
 
-use super::command::{Names, call, call_on_two};
+use super::command::{Names, call, call_on_two, get};
 use super::error::{DRIVER, Fault};
 use super::layout;
+use super::link::Live;
 use super::options::{RedisOptions, Servers};
 use super::scan::Scan;
 use super::scripts::{
@@ -118,6 +119,14 @@ impl RedisStore {
             Value::Int(answer) => Ok(answer),
             _ => Err(Fault::Nonsense),
         }
+    }
+
+    /// Returns the connection, and what time it is at its other end.
+    async fn moment(&self) -> Result<Moment, Fault> {
+        let live = self.shared.server.link.live().await?;
+        let asked = Instant::now();
+        let now = live.clock.as_ref().and_then(|clock| clock.at(asked));
+        Ok(Moment { live, asked, now })
     }
 
     /// Tells scripts where the indexes of users are: on the same server, or not.
@@ -331,19 +340,26 @@ impl Store for RedisStore {
     }
 
     async fn load(&self, key: &StoreKey) -> Result<Loaded> {
-        let cmd = call(&LOAD, self.shared.names.record(key), 0);
-        Ok(match self.call(&LOAD, &cmd).await? {
-            Value::BulkString(found) => Loaded::Found(found_in(found)?),
-            Value::Int(answer::MISSING) => Loaded::Missing,
+        let moment = self.moment().await?;
+        let (link, record) = (&self.shared.server.link, self.shared.names.record(key));
+        let answer = match moment.now {
+            Some(_) => link.send_over(&moment.live, &get(record)).await?,
+            None => link.call_over(&moment.live, &LOAD, &call(&LOAD, record, 0)).await?,
+        };
+        Ok(match answer {
+            Value::BulkString(found) => Loaded::Found(moment.found_in(found)?),
+            Value::Nil | Value::Int(answer::MISSING) => Loaded::Missing,
             _ => return Err(Fault::Nonsense.into()),
         })
     }
 
     async fn acquire(&self, key: &StoreKey, lease: Lease) -> Result<Acquired> {
+        let moment = self.moment().await?;
         let mut cmd = call(&ACQUIRE, self.shared.names.record(key), 0);
         cmd.arg(&lease.token.as_u64().to_be_bytes()).arg(micros(lease.ttl));
-        Ok(match self.call(&ACQUIRE, &cmd).await? {
-            Value::BulkString(found) => Acquired::Held(found_in(found)?),
+        cmd.arg(moment.now.map(Timestamp::as_micros));
+        Ok(match self.shared.server.link.call_over(&moment.live, &ACQUIRE, &cmd).await? {
+            Value::BulkString(found) => Acquired::Held(moment.found_in(found)?),
             Value::Int(answer::MISSING) => Acquired::Missing,
             Value::Int(answer::BUSY) => Acquired::Busy,
             _ => return Err(Fault::Nonsense.into()),
@@ -523,11 +539,31 @@ enum Ending {
     Anybodys,
 }
 
-/// Reads what `LOAD` and `ACQUIRE` found: eight bytes of time, and the record.
-fn found_in(answer: Vec<u8>) -> Result<Found, Fault> {
-    let mut answer = Bytes::from(answer);
-    let now = Timestamp::from_micros(layout::number(&answer, 0)?);
-    Ok(Found { record: layout::read(answer.split_off(8))?, now })
+/// When a record was asked for, and over which connection.
+struct Moment {
+    live: Arc<Live>,
+    asked: Instant,
+    /// The server's time, if the connection knows it. Else the server is asked for it with the record.
+    now: Option<Timestamp>,
+}
+
+impl Moment {
+    /// Reads what was found: the record, behind eight bytes of time if that was asked for.
+    fn found_in(&self, answer: Vec<u8>) -> Result<Found, Fault> {
+        let mut record = Bytes::from(answer);
+        let now = match self.now {
+            Some(now) => now,
+            None => {
+                let now = Timestamp::from_micros(layout::number(&record, 0)?);
+                record = record.split_off(8);
+                if let Some(clock) = &self.live.clock {
+                    clock.note(self.asked, Instant::now(), now);
+                }
+                now
+            }
+        };
+        Ok(Found { record: layout::read(record)?, now })
+    }
 }
 
 fn micros(ttl: Duration) -> u64 {

@@ -2,12 +2,15 @@
 //!
 //! Where `evalsha` is 1 it is what the driver sent, one command and one round trip; the others were run by the
 //! script. Where it is missing the driver sent what is counted.
+//!
+//! A call that reads also asks for the time, if the driver was not told it for a second.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
+use std::time::{Duration, Instant};
 
 use steadfast::store::redis::{RedisStore, Servers};
-use steadfast::store::{LeaseEnd, Predecessor, Record, Store, StoreKey};
+use steadfast::store::{LeaseEnd, Predecessor, Record, Store, StoreKey, Touched};
 use steadfast_servers::{Redis, Server as _};
 
 use super::fixture::{hold, key, lease, load, own, record, stored, user};
@@ -29,18 +32,22 @@ impl Counted {
         self.server.command(&["CONFIG", "RESETSTAT"]).unwrap();
     }
 
-    /// Returns how often each command ran since the last reset, as `get 1, time 1`.
-    fn counted(&self) -> String {
+    /// Returns how often each command ran since the last reset.
+    fn counts(&self) -> BTreeMap<String, u64> {
         let info = self.server.command(&["INFO", "commandstats"]).unwrap();
-        let counts: BTreeMap<_, _> = info
-            .text()
+        info.text()
             .lines()
             .filter_map(|line| {
                 let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
-                Some((name.to_owned(), rest.split_once(',')?.0.to_owned()))
+                Some((name.to_owned(), rest.split_once(',')?.0.parse().ok()?))
             })
             .filter(|(name, _)| !name.starts_with("config") && name != "info")
-            .collect();
+            .collect()
+    }
+
+    /// Returns the same as a line: `get 1, time 1`.
+    fn counted(&self) -> String {
+        let counts = self.counts();
         counts.iter().map(|(name, calls)| format!("{name} {calls}")).collect::<Vec<_>>().join(", ")
     }
 
@@ -61,7 +68,7 @@ impl Counted {
         hold(&self.store, &key, lease).await;
         let _ = self.store.renew(&key, lease).await.unwrap();
         self.store.release(&key, lease.token).await.unwrap();
-        self.store.released(&key, std::time::Duration::ZERO).await;
+        self.store.released(&key, Duration::ZERO).await;
         let _ = self.store.touch(&key, one.expires_at).await.unwrap();
         let two = record("two");
         let _ = self.store.update(&key, one.version, &two, LeaseEnd::None).await.unwrap();
@@ -70,6 +77,28 @@ impl Counted {
         let _ = self.store.replace(&key, two.version, Predecessor::Delete, &new_key, &new).await.unwrap();
         let _ = self.store.delete(&new_key, None).await.unwrap();
         self.store.set_aside(&bound).await.unwrap();
+    }
+
+    /// Counts what a call costs while the driver knows the server's time, and what it costs to ask for it.
+    ///
+    /// It is asked for once a second, and a busy machine may need that for a single call.
+    async fn check_timed<T>(
+        &self,
+        what: &str,
+        call: impl AsyncFn(&RedisStore) -> T,
+        knowing: &str,
+        asking: &str,
+    ) {
+        for _ in 0..100 {
+            self.reset();
+            call(&self.store).await;
+            let counted = self.counted();
+            if counted == knowing {
+                return;
+            }
+            assert_eq!(counted, asking, "{what}");
+        }
+        panic!("{what}: each call asks for the time");
     }
 }
 
@@ -81,12 +110,12 @@ async fn every_call_of_a_request_is_one_command() {
     let (key, lease) = (key(), lease());
 
     at.check("create", async |s| s.create(&key, &one).await.unwrap(), "set 1").await;
-    at.check("load", async |s| s.load(&key).await.unwrap(), "evalsha 1, get 1, time 1").await;
-    let acquire = "evalsha 1, get 1, setrange 1, time 1";
-    at.check("acquire", async |s| s.acquire(&key, lease).await.unwrap(), acquire).await;
-    let busy = self::lease();
-    at.check("acquire, busy", async |s| s.acquire(&key, busy).await.unwrap(), "evalsha 1, get 1, time 1")
-        .await;
+    let asking = "evalsha 1, get 1, time 1";
+    at.check_timed("load", async |s| s.load(&key).await.unwrap(), "get 1", asking).await;
+    let (known, asked) = ("evalsha 1, get 1, setrange 1", "evalsha 1, get 1, setrange 1, time 1");
+    at.check_timed("acquire", async |s| s.acquire(&key, lease).await.unwrap(), known, asked).await;
+    let busy = async |s: &RedisStore| s.acquire(&key, self::lease()).await.unwrap();
+    at.check_timed("acquire, busy", busy, "evalsha 1, get 1", asking).await;
     let renew = "evalsha 1, getrange 1, setrange 1, time 1";
     at.check("renew", async |s| s.renew(&key, lease).await.unwrap(), renew).await;
     let end = LeaseEnd::Release(lease.token);
@@ -103,7 +132,27 @@ async fn every_call_of_a_request_is_one_command() {
     at.check("touch", async |s| s.touch(&key, one.expires_at).await.unwrap(), touch).await;
     let delete = "del 1, evalsha 1, getrange 1";
     at.check("delete", async |s| s.delete(&key, Some(three.version)).await.unwrap(), delete).await;
-    at.check("load, missing", async |s| s.load(&key).await.unwrap(), "evalsha 1, get 1").await;
+    let missing = async |s: &RedisStore| s.load(&key).await.unwrap();
+    at.check_timed("load, missing", missing, "get 1", "evalsha 1, get 1").await;
+}
+
+#[tokio::test]
+async fn the_time_is_asked_for_once_a_second() {
+    let at = Counted::start().await;
+    let key = stored(&at.store, &record("read")).await;
+    at.reset();
+    let (began, mut slow) = (Instant::now(), 0);
+    for _ in 0..500 {
+        let began = Instant::now();
+        assert!(load(&at.store, &key).await.is_some());
+        // What a slow answer tells of the time is not gone by.
+        slow += u64::from(began.elapsed() >= Duration::from_millis(10));
+    }
+    let most = 1 + began.elapsed().as_secs() + slow;
+    let counts = at.counts();
+    assert_eq!(counts["get"], 500);
+    assert!((1..=most).contains(&counts["time"]), "{counts:?}, and at most {most} should ask for the time");
+    assert_eq!(counts["evalsha"] + counts.get("eval").unwrap_or(&0), counts["time"]);
 }
 
 #[tokio::test]
@@ -146,12 +195,14 @@ async fn the_list_of_a_user_costs_two_commands_for_a_hundred_records() {
 async fn a_server_that_forgot_the_scripts_is_sent_the_text_once() {
     let at = Counted::start().await;
     at.warm().await;
-    let key = stored(&at.store, &record("kept")).await;
+    let kept = record("kept");
+    let key = stored(&at.store, &kept).await;
     at.server.command(&["SCRIPT", "FLUSH"]).unwrap();
-    at.reset();
-    assert!(load(&at.store, &key).await.is_some());
-    assert_eq!(at.counted(), "eval 1, evalsha 1, get 1, time 1");
-    at.check("then", async |s| load(s, &key).await, "evalsha 1, get 1, time 1").await;
+    let touch =
+        async |s: &RedisStore| assert_eq!(s.touch(&key, kept.expires_at).await.unwrap(), Touched::Moved);
+    let forgotten = "eval 1, evalsha 1, getrange 1, pexpireat 1, setrange 1";
+    at.check("forgotten", touch, forgotten).await;
+    at.check("then", touch, "evalsha 1, getrange 1, pexpireat 1, setrange 1").await;
 }
 
 #[tokio::test]
