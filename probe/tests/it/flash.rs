@@ -25,10 +25,8 @@ fn a_flash_value_is_there_for_the_next_page_and_gone_after_it(store: Store) {
     let mut browser = site.browser();
     browser.visit("/set?k=plain&v=stays");
     browser.visit("/flash?k=notice&v=saved");
-    store.await_next_moment();
     let next = browser.visit("/readflash?k=notice");
     assert_eq!(next, json!({ "flash": "saved", "keys": ["notice"], "get": "saved" }));
-    store.await_next_moment();
     let after = browser.visit("/readflash?k=notice");
     assert_eq!(after, json!({ "flash": null, "keys": [], "get": null }));
     assert_eq!(browser.visit("/readflash?k=plain"), json!({ "flash": null, "keys": [], "get": "stays" }));
@@ -39,12 +37,10 @@ fn a_background_request_reads_flash_and_leaves_it(store: Store) {
     let site = Site::start(store, "");
     let mut browser = site.browser();
     browser.visit("/flash?k=notice&v=saved");
-    store.await_next_moment();
     for _ in 0..3 {
         assert_eq!(browser.fetch("/readflash?k=notice").json()["flash"], "saved");
     }
     assert_eq!(browser.visit("/readflash?k=notice")["flash"], "saved");
-    store.await_next_moment();
     assert_eq!(browser.visit("/readflash?k=notice")["flash"], Value::Null);
 }
 
@@ -53,13 +49,8 @@ fn pages_that_overlap_age_flash_once(store: Store) {
         let site = Site::start(store, &format!("--concurrency {mode}"));
         let mut browser = site.browser();
         browser.visit("/flash?k=notice&v=saved");
-        store.await_next_moment();
-        // Longer than what the nodes know of the store's clock may differ by.
-        let nap = 150 + store.clock_lag().as_millis();
-        let page = format!("/readflash?k=notice&sleep={nap}");
-        let pages = parallel(3, |_| browser.ask(&page).json()["flash"].clone());
+        let pages = parallel(3, |_| browser.ask("/readflash?k=notice&sleep=150").json()["flash"].clone());
         assert_eq!(pages, ["saved"; 3], "{mode}");
-        store.await_next_moment();
         assert_eq!(browser.visit("/readflash?k=notice")["flash"], Value::Null, "{mode}");
     });
 }
@@ -112,7 +103,6 @@ fn marks_are_shown_as_they_are_stored(store: Store) {
     let dump = browser.visit("/dump")["values"].clone();
     assert_eq!(dump["plain"], json!({ "v": "1", "mark": null }));
     assert_eq!(dump["flash"]["mark"], "flash-new");
-    store.await_next_moment();
     assert!(dump["temp"]["mark"]["temp_until"].as_f64().unwrap() > 1_700_000_000.0);
     browser.visit("/readflash?k=flash");
     assert_eq!(browser.visit("/dump")["values"]["flash"]["mark"], "flash-old");

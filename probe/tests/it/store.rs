@@ -116,11 +116,6 @@ impl Store {
         if self.engine == Engine::Memcached { Duration::from_secs(2) } else { Duration::ZERO }
     }
 
-    /// Waits until its clock tells a moment that is later for sure.
-    pub(crate) fn await_next_moment(self) {
-        std::thread::sleep(self.resolution());
-    }
-
     /// Returns the size of a session that it keeps whole, in bytes, near the largest it does.
     pub(crate) fn large(self) -> usize {
         // A server's items have a megabyte, unless it is told otherwise.

@@ -409,7 +409,7 @@ impl Exchange {
     /// Ages flash values, by a page that came after they were last set or aged, once.
     fn age_flash(&self, work: &mut Work, is_background: impl FnOnce() -> bool) -> Result<()> {
         let Some(base) = &work.base else { return Ok(()) };
-        let later = self.arrived.shifted(work.skew) > base.header.flash_at;
+        let later = self.arrived.shifted(self.core.order_skew(work.skew)) > base.header.flash_at;
         let ages = later && base.opened != Opened::Frozen && work.state.values.any_flash();
         let untimed = self.core.policy.rotate_every.is_some() && base.header.is_untimed();
         let is_for_page = work.access > Access::View && (ages || untimed);

@@ -202,7 +202,7 @@ impl Work {
             header.data_tag = random::unique();
         }
         if self.state.flash_changed {
-            header.flash_at = now;
+            header.flash_at = now.shifted(core.order_skew(self.skew) - self.skew);
         }
         match &self.state.user {
             UserChange::Keep => {}

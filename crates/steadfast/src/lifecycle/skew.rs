@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::Core;
 use crate::error::Result;
 use crate::events::Anomaly;
-use crate::store::Store as _;
+use crate::store::Store;
 use crate::time::Timestamp;
 
 /// How often the clocks are compared when nobody reads a session.
@@ -25,12 +25,20 @@ pub(crate) struct Skew {
     micros: AtomicI64,
     /// There is one clock, so there is nothing to measure.
     none: bool,
+    /// By how much the store may be later than it tells, in microseconds.
+    slack: i64,
 }
 
 impl Skew {
     /// Returns that of a store which goes by the node's own clock.
     pub(crate) fn none() -> Self {
         Self { none: true, ..Self::default() }
+    }
+
+    /// Returns that of a store, before it is measured.
+    pub(crate) fn of(store: &impl Store) -> Self {
+        let slack = i64::try_from(store.clock_slack().as_micros()).unwrap_or(i64::MAX);
+        Self { slack, ..Self::default() }
     }
 }
 
@@ -43,6 +51,14 @@ impl Core {
     /// Returns by how many microseconds the store's clock was ahead when it was measured last.
     pub(super) fn skew(&self) -> i64 {
         self.skew.micros.load(Ordering::Relaxed)
+    }
+
+    /// Returns by how much the clock that orders requests is ahead, given by how much the store's seems to be.
+    ///
+    /// A store that tells whole seconds seems to be behind by up to its slack, and differently so to each node.
+    /// Nodes whose clocks may agree with it order requests by them: they agree with each other.
+    pub(super) fn order_skew(&self, skew: i64) -> i64 {
+        if skew < 0 { skew.saturating_add(self.skew.slack).min(0) } else { skew }
     }
 
     /// Returns when the store is asked, by the node's clock, if there is something to be measured by it.

@@ -23,7 +23,8 @@ pub(crate) struct Header {
     /// When the record was last written; a later touch shows in the store's deadline only.
     pub(crate) seen_at: Timestamp,
     pub(crate) absolute_at: Timestamp,
-    /// When a flash was last set, kept or aged. Only requests that arrive after it age again.
+    /// When a flash was last set, kept or aged, by the clock that orders requests. Only those that arrive after it
+    /// age again.
     pub(crate) flash_at: Timestamp,
     pub(crate) idle: Duration,
     pub(crate) persistent: bool,

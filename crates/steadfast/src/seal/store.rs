@@ -98,6 +98,10 @@ impl<S: Store> Store for SealedStore<S> {
         self.inner.keeps_order()
     }
 
+    fn clock_slack(&self) -> Duration {
+        self.inner.clock_slack()
+    }
+
     fn fault_domain(&self, key: &StoreKey) -> usize {
         self.inner.fault_domain(key)
     }

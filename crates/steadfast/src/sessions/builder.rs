@@ -288,7 +288,7 @@ impl SessionsBuilder {
     fn start(self, store: SharedStore, carrier: Option<Carrier>) -> Sessions {
         let observer = self.observer(store.driver());
         let before = self.before.map(|before| before.core).filter(|core| core.carrier.is_none());
-        let skew = if self.one_clock { Skew::none() } else { Skew::default() };
+        let skew = if self.one_clock { Skew::none() } else { Skew::of(&store) };
         let core = Core::new(self.policy, store, carrier, (self.clock, skew), observer, before);
         core.renew_leases();
         core.watch_clock();

@@ -69,6 +69,7 @@ trait Erased: fmt::Debug + Send + Sync {
     fn coverage(&self) -> Coverage;
     fn is_remote(&self) -> bool;
     fn keeps_order(&self) -> bool;
+    fn clock_slack(&self) -> Duration;
     fn fault_domain(&self, key: &StoreKey) -> usize;
     fn now(&self) -> Boxed<'_, Result<Timestamp>>;
     fn settle<'a>(&'a self, key: &'a StoreKey) -> Boxed<'a, Result<()>>;
@@ -124,6 +125,10 @@ impl<S: Store> Erased for S {
 
     fn keeps_order(&self) -> bool {
         Store::keeps_order(self)
+    }
+
+    fn clock_slack(&self) -> Duration {
+        Store::clock_slack(self)
     }
 
     fn fault_domain(&self, key: &StoreKey) -> usize {
@@ -240,6 +245,10 @@ impl Store for SharedStore {
 
     fn keeps_order(&self) -> bool {
         call!(self.keeps_order())
+    }
+
+    fn clock_slack(&self) -> Duration {
+        call!(self.clock_slack())
     }
 
     fn fault_domain(&self, key: &StoreKey) -> usize {

@@ -461,6 +461,14 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         false
     }
 
+    /// Returns by how much it may be later than [`Found::now`] says, where a server tells whole seconds only.
+    ///
+    /// A node whose own clock fits what was told orders requests by that, so that those of several nodes are in
+    /// the order in which they came.
+    fn clock_slack(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// Returns a number that stands for the server in charge of a record: those that may fail without the
     /// others have different ones. One circuit breaker serves each.
     fn fault_domain(&self, key: &StoreKey) -> usize {

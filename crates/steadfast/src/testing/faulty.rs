@@ -127,6 +127,10 @@ impl<S: Store> Store for FaultyStore<S> {
         self.store.keeps_order()
     }
 
+    fn clock_slack(&self) -> Duration {
+        self.store.clock_slack()
+    }
+
     fn fault_domain(&self, key: &StoreKey) -> usize {
         self.store.fault_domain(key)
     }

@@ -199,6 +199,10 @@ impl<S: Store> Store for Guarded<S> {
         self.store.keeps_order()
     }
 
+    fn clock_slack(&self) -> Duration {
+        self.store.clock_slack()
+    }
+
     fn fault_domain(&self, key: &StoreKey) -> usize {
         self.store.fault_domain(key)
     }

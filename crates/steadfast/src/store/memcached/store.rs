@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::clock::AHEAD;
 use super::error::DRIVER;
 use super::keys::{Keys, Name};
 use super::leases::Held;
@@ -130,6 +131,10 @@ impl Store for MemcachedStore {
 
     fn keeps_order(&self) -> bool {
         true
+    }
+
+    fn clock_slack(&self) -> Duration {
+        AHEAD
     }
 
     async fn now(&self) -> Result<Timestamp> {

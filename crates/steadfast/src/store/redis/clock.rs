@@ -11,9 +11,7 @@ const GOOD_FOR: Duration = Duration::from_secs(1);
 /// An answer that took longer says too little about the time.
 const PRECISE: Duration = Duration::from_millis(10);
 
-/// The clock of the server at the other end of a connection.
-///
-/// It is never ahead of the server's own, so nothing ends too early by it; and behind by less than [`PRECISE`].
+/// The clock of the server at the other end of a connection, less than [`PRECISE`] ahead or behind.
 pub(super) struct ServerClock {
     since: Instant,
     /// The server's time at `since`.
@@ -34,17 +32,20 @@ impl ServerClock {
         is_fresh.then(|| Timestamp::from_micros(self.origin.load(Ordering::Relaxed) + moment))
     }
 
-    /// Learns what the server told when it was asked at one moment and had answered by another.
-    pub(super) fn note(&self, asked: Instant, answered: Instant, told: Timestamp) {
-        if answered.duration_since(asked) > PRECISE {
+    /// Learns what the server told when it was asked at one moment and had answered by another, which was
+    /// that time of day for this node.
+    pub(super) fn note(&self, asked: Instant, answered: Instant, node: Timestamp, told: Timestamp) {
+        let took = answered.duration_since(asked);
+        if took > PRECISE {
             return;
         }
-        let (asked, answered, told) = (self.micros(asked), self.micros(answered), told.as_micros());
-        let (earliest, latest) = (told.saturating_sub(answered), told.saturating_sub(asked));
-        let before = self.origin.load(Ordering::Relaxed);
-        // Of two measures that fit each other the one with the faster answer is nearer to the truth.
-        if !(earliest..=latest).contains(&before) {
-            self.origin.store(earliest, Ordering::Relaxed);
+        let answered = self.micros(answered);
+        // Nodes whose clocks may agree with the server's agree with each other by it.
+        let ahead = told.ahead_of_clock(node - took, node);
+        let before = Timestamp::from_micros(self.origin.load(Ordering::Relaxed) + answered);
+        if ahead == 0 || !(told..=told + took).contains(&before) {
+            let origin = node.shifted(ahead).as_micros().saturating_sub(answered);
+            self.origin.store(origin, Ordering::Relaxed);
         }
         self.confirmed.store(answered.max(1), Ordering::Release);
     }
@@ -60,51 +61,61 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
-    fn told(clock: &ServerClock, asked: Duration, took: Duration, time: u64) {
+    /// Lets the server tell a time, to a node whose clock shows another one by then, both in milliseconds.
+    fn told(clock: &ServerClock, asked: Duration, took: Duration, time: u64, node: u64) {
         let asked = clock.since + asked;
-        clock.note(asked, asked + took, Timestamp::from_micros(time));
+        let [time, node] = [time, node].map(|millis| Timestamp::from_micros(millis * 1_000));
+        clock.note(asked, asked + took, node, time);
     }
 
     fn at(clock: &ServerClock, moment: Duration) -> Option<u64> {
-        clock.at(clock.since + moment).map(Timestamp::as_micros)
+        clock.at(clock.since + moment).map(|time| time.as_micros() / 1_000)
     }
 
     #[test]
     fn what_was_told_goes_on_for_a_second() {
         let clock = ServerClock::new();
         assert_eq!(at(&clock, MS), None);
-        // Told between 1 ms and 3 ms: at 3 ms it is this time, or later.
-        told(&clock, MS, 2 * MS, 5_000_000);
-        assert_eq!(at(&clock, 3 * MS), Some(5_000_000));
-        assert_eq!(at(&clock, 1_002 * MS), Some(5_999_000));
+        told(&clock, MS, 2 * MS, 5_000, 1_000);
+        assert_eq!(at(&clock, 3 * MS), Some(5_000));
+        assert_eq!(at(&clock, 1_002 * MS), Some(5_999));
         assert_eq!(at(&clock, 1_003 * MS), None);
     }
 
     #[test]
-    fn a_faster_answer_is_believed_and_a_slower_one_confirms_it() {
+    fn clocks_that_may_agree_are_taken_to_agree() {
         let clock = ServerClock::new();
-        told(&clock, MS, 9 * MS, 5_000_000);
-        assert_eq!(at(&clock, 10 * MS), Some(5_000_000));
-        told(&clock, 20 * MS, MS, 5_018_000);
-        assert_eq!(at(&clock, 21 * MS), Some(5_018_000));
-        told(&clock, 900 * MS, 9 * MS, 5_900_000);
-        assert_eq!(at(&clock, 1_900 * MS), Some(6_897_000));
+        told(&clock, MS, 9 * MS, 5_000, 5_004);
+        assert_eq!(at(&clock, 10 * MS), Some(5_004));
+        told(&clock, 20 * MS, 9 * MS, 5_020, 5_023);
+        assert_eq!(at(&clock, 29 * MS), Some(5_023));
+    }
+
+    #[test]
+    fn clocks_that_differ_go_by_the_fastest_answer() {
+        let clock = ServerClock::new();
+        told(&clock, MS, 9 * MS, 5_000, 1_000);
+        assert_eq!(at(&clock, 10 * MS), Some(5_000));
+        told(&clock, 20 * MS, MS, 5_018, 1_011);
+        assert_eq!(at(&clock, 21 * MS), Some(5_018));
+        told(&clock, 900 * MS, 9 * MS, 5_900, 1_899);
+        assert_eq!(at(&clock, 1_900 * MS), Some(6_897));
     }
 
     #[test]
     fn an_answer_that_took_long_says_nothing() {
         let clock = ServerClock::new();
-        told(&clock, MS, 11 * MS, 5_000_000);
+        told(&clock, MS, 11 * MS, 5_000, 5_000);
         assert_eq!(at(&clock, 12 * MS), None);
     }
 
     #[test]
     fn a_clock_that_was_set_is_believed_in_both_directions() {
         let clock = ServerClock::new();
-        told(&clock, MS, MS, 5_000_000);
-        told(&clock, 3 * MS, MS, 9_000_000);
-        assert_eq!(at(&clock, 4 * MS), Some(9_000_000));
-        told(&clock, 5 * MS, MS, 4_000_000);
-        assert_eq!(at(&clock, 6 * MS), Some(4_000_000));
+        told(&clock, MS, MS, 5_000, 1_000);
+        told(&clock, 3 * MS, MS, 9_000, 1_002);
+        assert_eq!(at(&clock, 4 * MS), Some(9_000));
+        told(&clock, 5 * MS, MS, 4_000, 1_004);
+        assert_eq!(at(&clock, 6 * MS), Some(4_000));
     }
 }

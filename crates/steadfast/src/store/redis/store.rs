@@ -26,7 +26,7 @@ use crate::store::{
     Acquired, Coverage, Created, Deleted, Found, Lease, LeaseEnd, LeaseToken, Listed, Loaded, Predecessor,
     Record, Renewed, Replaced, Store, StoreKey, Touched, Updated, UserKey, Version,
 };
-use crate::time::Timestamp;
+use crate::time::{Clock as _, SystemClock, Timestamp};
 
 /// How often a waiter that is told by messages looks all the same: they can get lost.
 const LOOK_WHEN_TOLD: Duration = Duration::from_secs(1);
@@ -557,7 +557,7 @@ impl Moment {
                 let now = Timestamp::from_micros(layout::number(&record, 0)?);
                 record = record.split_off(8);
                 if let Some(clock) = &self.live.clock {
-                    clock.note(self.asked, Instant::now(), now);
+                    clock.note(self.asked, Instant::now(), SystemClock.now(), now);
                 }
                 now
             }
