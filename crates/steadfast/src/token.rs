@@ -284,25 +284,20 @@ const NO_SEXTET: u8 = 1 << 7;
 /// Each request that opens a session does this. What the length is need not be found out here, and nothing is
 /// decided before the end, which takes a third of what a decoder for any length does.
 fn decode(characters: &[u8; TOKEN_CHARS]) -> Option<Zeroizing<[u8; TOKEN]>> {
-    let (groups, last) = characters.as_chunks::<4>();
+    let sextet = |character: u8| SEXTETS[usize::from(character)];
     let mut bytes = Zeroizing::new([0; TOKEN]);
-    let (triples, pair) = bytes.as_chunks_mut::<3>();
     let mut seen = 0;
-    let mut read = |characters: &[u8]| {
-        characters.iter().fold(0, |word, c| {
-            let sextet = SEXTETS[usize::from(*c)];
-            seen |= sextet;
-            word << 6 | u32::from(sextet)
-        })
-    };
-    for (group, triple) in groups.iter().zip(triples) {
-        let [_, three @ ..] = read(group).to_be_bytes();
-        *triple = three;
+    for (group, triple) in characters.as_chunks::<4>().0.iter().zip(bytes.as_chunks_mut::<3>().0) {
+        let [a, b, c, d] = group.map(sextet);
+        seen |= a | b | c | d;
+        *triple = [a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d];
     }
-    // Three characters are 18 bits, of which two belong to no byte.
-    let last = read(last);
-    pair.copy_from_slice(&(last >> 2).to_be_bytes()[2..]);
-    let spelled = seen & NO_SEXTET == 0 && last & 0b11 == 0;
+    // Three characters are left: two bytes, and two bits that belong to none.
+    let [.., a, b, c] = *characters;
+    let [a, b, c] = [a, b, c].map(sextet);
+    let [.., before_last, last] = &mut *bytes;
+    (*before_last, *last) = (a << 2 | b >> 4, b << 4 | c >> 2);
+    let spelled = (seen | a | b | c) & NO_SEXTET == 0 && c & 0b11 == 0;
     spelled.then_some(bytes)
 }
 

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::Core;
 use super::desk::Turn;
 use super::exchange::{Access, Base, Exchange, Outcome, SendCookie, Work, missing};
@@ -73,7 +71,7 @@ impl Exchange {
                 Ok(None)
             }
             Ok(prepared) if self.core.carrier.is_some() => {
-                self.settle(prepared, Instant::now());
+                self.settle(prepared);
                 Ok(None)
             }
             Ok(prepared) => Ok(Some(Box::new(prepared))),
@@ -97,7 +95,6 @@ impl Exchange {
     async fn store(self: &Arc<Self>, mut prepared: Box<Prepared>) -> Result<()> {
         let mut in_line = None;
         for _ in 0..TRIES {
-            let began = Instant::now();
             if let Some(copy) = &prepared.copy {
                 // First, because the session that is left could be ended again, and its copy could not.
                 self.core.end_copy(copy).await?;
@@ -107,7 +104,7 @@ impl Exchange {
             }
             match self.send_or_conflict(&prepared.op).await? {
                 Sent::Done => {
-                    self.settle(*prepared, began);
+                    self.settle(*prepared);
                     return Ok(());
                 }
                 Sent::KeyTaken => self.with(|work| (work.reserved, work.client.adopted) = (None, None)),
@@ -217,13 +214,13 @@ impl Exchange {
             let base = work.base.as_ref().expect("only a record that was opened can be in conflict");
             (base.token.clone(), base.key)
         });
-        let Some(base) = self.read_again(token, key).await? else { return Err(missing()) };
+        let Some(base) = self.read_again(token, &key).await? else { return Err(missing()) };
         self.core.observer.tell(EventKind::Replayed, &key);
         self.with(|work| work.rebase(base, &self.core))
     }
 
     /// Notes what was stored, passes the turn on, and leaves the rest to be done off the path.
-    fn settle(self: &Arc<Self>, prepared: Prepared, began: Instant) {
+    fn settle(self: &Arc<Self>, prepared: Prepared) {
         let Prepared { op, copy: _, cookie, kind, now } = prepared;
         let turn = self.committed(cookie);
         match op {
@@ -232,7 +229,7 @@ impl Exchange {
                 self.core.observer.tell(EventKind::Created, &new.key);
                 self.with(|work| work.go_on_from(*new, &self.core));
             }
-            Op::Update { key, written, .. } => self.settle_update(key, kind, *written, turn, began),
+            Op::Update { key, written, .. } => self.settle_update(key, kind, *written, turn),
             Op::Replace { old, new, .. } => {
                 let (key, now) = (new.key, new.written.header.seen_at);
                 let before = self.with(|work| work.go_on_from(*new, &self.core));
@@ -267,14 +264,7 @@ impl Exchange {
         })
     }
 
-    fn settle_update(
-        &self,
-        key: StoreKey,
-        kind: StoreOp,
-        written: Written,
-        turn: Option<Turn>,
-        began: Instant,
-    ) {
+    fn settle_update(&self, key: StoreKey, kind: StoreOp, written: Written, turn: Option<Turn>) {
         let Written { record, header } = written;
         let for_waiter = turn.as_ref().is_some_and(Turn::keeps_lease);
         let (found, standing, now) = self.with(|work| {
@@ -297,7 +287,7 @@ impl Exchange {
             }
         }
         match (turn, found) {
-            (Some(turn), Some(found)) => turn.hand_over(found, began),
+            (Some(turn), Some(found)) => turn.hand_over(found),
             (turn, _) => pass_on(turn),
         }
     }
@@ -391,12 +381,7 @@ fn pass_on(turn: Option<Turn>) {
 impl Work {
     /// What the commit does with the lease: kept for a waiter of this node, or ended.
     fn lease_end(&mut self, ttl: Duration) -> LeaseEnd {
-        let Some(turn) = &mut self.turn else { return LeaseEnd::None };
-        let Some(held) = turn.lease() else { return LeaseEnd::None };
-        match turn.keep_for_waiter(ttl) {
-            Some(lease) => LeaseEnd::Renew(lease),
-            None => LeaseEnd::Release(held.token),
-        }
+        self.turn.as_mut().map_or(LeaseEnd::None, |turn| turn.lease_end(ttl))
     }
 
     pub(super) fn rebase(&mut self, mut base: Box<Base>, core: &Core) -> Result<()> {

@@ -42,7 +42,7 @@ impl Exchange {
             let Base { token, key, values, turn, .. } = *base;
             drop(turn);
             let token = token.and_then(|_| to.shared().copied()).map(Token::shared);
-            entered = self.enter(access, to, token, client).await?;
+            entered = self.enter(access, &to, token, client).await?;
             if let Some(entered) = &mut entered {
                 self.core.observer.tell(EventKind::Forwarded, &entered.base.key);
                 entered.came_from(&key, &values, access, &self.core);
@@ -74,7 +74,7 @@ impl Exchange {
         });
         let (before, forwarded) = self.with(|work| (work.turn.take(), work.is_forwarded()));
         drop(before);
-        let entered = match self.take_turn(key, token, &client).await {
+        let entered = match self.take_turn(&key, token, &client).await {
             Ok(entered) => self.follow(Access::Exclusive, entered, &client).await,
             Err(error) => Err(error),
         };
