@@ -62,19 +62,21 @@ impl Exchange {
     ///
     /// As [`commit`](Self::commit).
     pub(crate) fn begin_commit(self: &Arc<Self>) -> Result<Option<Box<Prepared>>> {
-        if self.with(|work| std::mem::replace(&mut work.state.phase, Phase::Closed)) == Phase::Closed {
-            return Ok(None);
-        }
-        match self.with(|work| work.prepare(&self.core)) {
-            Ok(Prepared { op: Op::Nothing, cookie, now, .. }) => {
-                self.settle_read(self.committed(cookie), now);
+        let prepared = self.with(|work| {
+            let before = std::mem::replace(&mut work.state.phase, Phase::Closed);
+            (before != Phase::Closed).then(|| work.prepare(&self.core))
+        });
+        match prepared.transpose() {
+            Ok(None) => Ok(None),
+            Ok(Some(Prepared { op: Op::Nothing, cookie, now, .. })) => {
+                self.settle_read(self.with(|work| work.committed(cookie)), now);
                 Ok(None)
             }
-            Ok(prepared) if self.core.carrier.is_some() => {
+            Ok(Some(prepared)) if self.core.carrier.is_some() => {
                 self.settle(prepared);
                 Ok(None)
             }
-            Ok(prepared) => Ok(Some(Box::new(prepared))),
+            Ok(Some(prepared)) => Ok(Some(Box::new(prepared))),
             Err(error) => Err(self.commit_failed(error)),
         }
     }
@@ -222,7 +224,7 @@ impl Exchange {
     /// Notes what was stored, passes the turn on, and leaves the rest to be done off the path.
     fn settle(self: &Arc<Self>, prepared: Prepared) {
         let Prepared { op, copy: _, cookie, kind, now } = prepared;
-        let turn = self.committed(cookie);
+        let turn = self.with(|work| work.committed(cookie));
         match op {
             Op::Nothing => self.settle_read(turn, now),
             Op::Create { new } => {
@@ -254,14 +256,6 @@ impl Exchange {
                 self.settle_before(before, now);
             }
         }
-    }
-
-    /// Notes that the commit is done, with the cookie to send, and takes the turn, to be passed on.
-    fn committed(&self, cookie: Option<SendCookie>) -> Option<Turn> {
-        self.with(|work| {
-            work.outcome = Outcome::Committed(cookie);
-            work.turn.take()
-        })
     }
 
     fn settle_update(&self, key: StoreKey, kind: StoreOp, written: Written, turn: Option<Turn>) {
@@ -379,6 +373,12 @@ fn pass_on(turn: Option<Turn>) {
 }
 
 impl Work {
+    /// Notes that the commit is done, with the cookie to send, and hands out the turn, to be passed on.
+    fn committed(&mut self, cookie: Option<SendCookie>) -> Option<Turn> {
+        self.outcome = Outcome::Committed(cookie);
+        self.turn.take()
+    }
+
     /// What the commit does with the lease: kept for a waiter of this node, or ended.
     fn lease_end(&mut self, ttl: Duration) -> LeaseEnd {
         self.turn.as_mut().map_or(LeaseEnd::None, |turn| turn.lease_end(ttl))
