@@ -43,7 +43,7 @@ impl Exchange {
             }
             Opening::Handle(key) => {
                 let client = Client::default();
-                let entered = Box::pin(self.go_in(access, &key, None, &client)).await?;
+                let entered = Box::pin(self.go_in(access, &key, &mut None, &client)).await?;
                 Ok(self.work(access, client, entered))
             }
         }
@@ -132,17 +132,18 @@ impl Exchange {
         };
         let key = token.key.store_key();
         let adoptable = self.core.adopts_ids().then(|| token.clone());
-        let entered = self.go_in(access, &key, Some(token), client).await?;
+        let entered = self.go_in(access, &key, &mut Some(token), client).await?;
         client.adopted = adoptable.filter(|_| entered.is_none());
         Ok(entered)
     }
 
-    /// Lets a request into the session that a key leads to, or led to.
+    /// Lets a request into the session that a key leads to, or led to. The token stays where it is until the request
+    /// is let in, so that no wait carries room for it.
     pub(super) async fn go_in(
         &self,
         access: Access,
         key: &StoreKey,
-        token: Option<Token>,
+        token: &mut Option<Token>,
         client: &Client,
     ) -> Result<Option<Entered>> {
         let entered = self.enter(access, key, token, client).await?;
@@ -160,7 +161,7 @@ impl Exchange {
         let mut opens = Vec::new();
         for token in tokens {
             let key = token.key.store_key();
-            if let Some(entered) = self.look(&key, Some(token), client).await? {
+            if let Some(entered) = self.look(&key, &mut Some(token), client).await? {
                 opens.extend(entered.base.token);
             }
         }
@@ -175,7 +176,7 @@ impl Exchange {
         &self,
         access: Access,
         key: &StoreKey,
-        token: Option<Token>,
+        token: &mut Option<Token>,
         client: &Client,
     ) -> Result<Option<Entered>> {
         let entered = match access {
@@ -194,7 +195,7 @@ impl Exchange {
     pub(super) async fn look(
         &self,
         key: &StoreKey,
-        token: Option<Token>,
+        token: &mut Option<Token>,
         client: &Client,
     ) -> Result<Option<Entered>> {
         let asked = self.core.asks();
@@ -210,14 +211,14 @@ impl Exchange {
     pub(super) async fn take_turn(
         &self,
         key: &StoreKey,
-        token: Option<Token>,
+        token: &mut Option<Token>,
         client: &Client,
     ) -> Result<Option<Entered>> {
         let came = Instant::now();
         let mut turn = match self.core.desk.enter(key) {
             Ok(turn) => turn,
             // Boxed, as all that only those need who meet somebody.
-            Err(waiting) => match Box::pin(self.wait_in_line(waiting, key, &token, client, came)).await? {
+            Err(waiting) => match Box::pin(self.wait_in_line(waiting, key, token, client, came)).await? {
                 Waited::Turn(turn) => turn,
                 Waited::Settled(entered) => return Ok(entered),
             },
@@ -247,7 +248,7 @@ impl Exchange {
                 }
                 Ok(Acquired::Busy) if !looked => {
                     looked = true;
-                    match Box::pin(self.look(key, token.clone(), client)).await? {
+                    match Box::pin(self.look(key, &mut token.clone(), client)).await? {
                         Some(entered) if entered.base.opened != Opened::Frozen => {}
                         settled => return Ok(settled),
                     }
@@ -268,7 +269,7 @@ impl Exchange {
     ) -> Result<Waited> {
         // A stranger waits for nothing, and what is frozen needs no turn.
         if !token.as_ref().is_some_and(|t| self.core.desk.knows(key, &t.secret.digest())) {
-            match self.look(key, token.clone(), client).await? {
+            match self.look(key, &mut token.clone(), client).await? {
                 Some(entered) if entered.base.opened != Opened::Frozen => {}
                 settled => return Ok(Waited::Settled(settled)),
             }
@@ -324,7 +325,7 @@ impl Exchange {
     pub(super) fn judge(
         &self,
         key: &StoreKey,
-        token: Option<Token>,
+        token: &mut Option<Token>,
         found: Found,
         asked: Timestamp,
         client: &Client,
@@ -345,7 +346,7 @@ impl Exchange {
         let Some(opened) = opened else { return Ok(None) };
         // Temp values that are over are stored no more, from the next write on.
         values.retain_marked(|mark| mark.lasts(|| self.core.tick(found.now)));
-        let key = *key;
+        let (token, key) = (token.take(), *key);
         let base = Box::new(Base { token, key, found, header, opened, codec, values, asked, turn: None });
         Ok(Some(Entered { base, carried: false }))
     }
@@ -455,9 +456,13 @@ impl Exchange {
     }
 
     /// Reads the record again after a conflict, for the same request, without waiting for anybody.
-    pub(super) async fn read_again(&self, token: Option<Token>, key: &StoreKey) -> Result<Option<Box<Base>>> {
+    pub(super) async fn read_again(
+        &self,
+        mut token: Option<Token>,
+        key: &StoreKey,
+    ) -> Result<Option<Box<Base>>> {
         let client = self.with(|work| std::mem::take(&mut work.client));
-        let looked = self.look(key, token, &client).await;
+        let looked = self.look(key, &mut token, &client).await;
         self.with(|work| work.client = client);
         Ok(looked?.map(|entered| entered.base))
     }
