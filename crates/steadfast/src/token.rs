@@ -40,7 +40,13 @@ impl Token {
 
     /// Reads the value of a cookie; `None` for anything that [`encode`](Self::encode) did not write.
     pub(crate) fn parse(value: &[u8]) -> Option<Self> {
-        decode(value.try_into().ok()?).map(|bytes| Self::from_bytes(&bytes))
+        if value.len() != TOKEN_CHARS {
+            return None;
+        }
+        // One byte more than needed, because the decoder asks for a whole group.
+        let mut bytes = Zeroizing::new([0; TOKEN + 1]);
+        let n = URL_SAFE_NO_PAD.decode_slice(value, &mut *bytes).ok()?;
+        bytes[..n].try_into().ok().map(Self::from_bytes)
     }
 
     /// Writes the value of the cookie.
@@ -263,44 +269,6 @@ impl fmt::Debug for SealedSecret {
     }
 }
 
-/// What a character of base64url stands for; [`NO_SEXTET`] for all others.
-const SEXTETS: [u8; 256] = {
-    let characters = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    let mut sextets = [NO_SEXTET; 256];
-    let mut at = 0;
-    while at < characters.len() {
-        sextets[characters[at] as usize] = at as u8;
-        at += 1;
-    }
-    sextets
-};
-
-/// The bit that no sextet has.
-const NO_SEXTET: u8 = 1 << 7;
-
-/// Reads unpadded base64url; `None` for other characters, and for bits that belong to no byte: one token has one
-/// spelling.
-///
-/// Each request that opens a session does this. What the length is need not be found out here, and nothing is
-/// decided before the end, which takes a third of what a decoder for any length does.
-fn decode(characters: &[u8; TOKEN_CHARS]) -> Option<Zeroizing<[u8; TOKEN]>> {
-    let sextet = |character: u8| SEXTETS[usize::from(character)];
-    let mut bytes = Zeroizing::new([0; TOKEN]);
-    let mut seen = 0;
-    for (group, triple) in characters.as_chunks::<4>().0.iter().zip(bytes.as_chunks_mut::<3>().0) {
-        let [a, b, c, d] = group.map(sextet);
-        seen |= a | b | c | d;
-        *triple = [a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d];
-    }
-    // Three characters are left: two bytes, and two bits that belong to none.
-    let [.., a, b, c] = *characters;
-    let [a, b, c] = [a, b, c].map(sextet);
-    let [.., before_last, last] = &mut *bytes;
-    (*before_last, *last) = (a << 2 | b >> 4, b << 4 | c >> 2);
-    let spelled = (seen | a | b | c) & NO_SEXTET == 0 && c & 0b11 == 0;
-    spelled.then_some(bytes)
-}
-
 /// Returns the name under which a store's index knows a user.
 pub(crate) fn user_key(user: &str) -> UserKey {
     UserKey::from_bytes(digest(b"steadfast.user.1", user.as_bytes()))
@@ -355,18 +323,6 @@ mod tests {
             assert!(Token::parse(bad.as_bytes()).is_none());
         }
         assert!(Token::parse(&[0xff; TOKEN_CHARS]).is_none());
-    }
-
-    #[test]
-    fn a_token_is_read_as_any_other_decoder_reads_it() {
-        let spelling = Token::fresh().encode().into_bytes();
-        for (at, character) in (0..TOKEN_CHARS).flat_map(|at| (0..=u8::MAX).map(move |c| (at, c))) {
-            let mut spelling = spelling.clone();
-            spelling[at] = character;
-            let read = Token::parse(&spelling).map(|token| token.encode());
-            let decoded = URL_SAFE_NO_PAD.decode(&spelling).ok();
-            assert_eq!(read, decoded.map(|bytes| URL_SAFE_NO_PAD.encode(bytes)));
-        }
     }
 
     #[test]

@@ -141,7 +141,7 @@ impl<S: Store> Guarded<S> {
     where
         F: Future<Output = Result<T>>,
     {
-        if !self.may_try_again(call, &error).await {
+        if !self.may_try_again(call).await {
             return Err(error);
         }
         self.once(call.again(), pin!(ask())).await
@@ -170,7 +170,7 @@ impl<S: Store> Guarded<S> {
         key: &StoreKey,
         record: &Record,
     ) -> Result<Created> {
-        if !self.may_try_again(call, &error).await {
+        if !self.may_try_again(call).await {
             return Err(error);
         }
         match self.has_arrived(call, key, record.version).await {
@@ -185,7 +185,7 @@ impl<S: Store> Guarded<S> {
         error: Error,
         (key, seen, record, lease): (&StoreKey, Version, &Record, LeaseEnd),
     ) -> Result<Updated> {
-        if !self.may_try_again(call, &error).await {
+        if !self.may_try_again(call).await {
             return Err(error);
         }
         let updated = self.once(call.again(), pin!(self.store.update(key, seen, record, lease))).await?;
@@ -204,7 +204,7 @@ impl<S: Store> Guarded<S> {
         key: &StoreKey,
         seen: Option<Version>,
     ) -> Result<Deleted> {
-        if !self.may_try_again(call, &error).await {
+        if !self.may_try_again(call).await {
             return Err(error);
         }
         match self.once(call.again(), pin!(self.store.delete(key, seen))).await? {
@@ -214,11 +214,11 @@ impl<S: Store> Guarded<S> {
         }
     }
 
-    /// Waits for the second try, if there is time for one.
-    async fn may_try_again(&self, call: Call, error: &Error) -> bool {
+    /// Waits for the second try after an outage, if there is time for one.
+    async fn may_try_again(&self, call: Call) -> bool {
         let pause = jittered(PAUSE);
         let is_open = call.domain.is_some_and(|domain| self.breakers.of(domain).is_open());
-        if is_open || !is_outage(error) || Instant::now() + 2 * pause > call.until {
+        if is_open || Instant::now() + 2 * pause > call.until {
             return false;
         }
         sleep(pause).await;
