@@ -120,7 +120,9 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Timestamp::EPOCH + since
+        // In 64 bits, which last for half a million years: `as_micros` takes twice as many.
+        let seconds = since.as_secs().saturating_mul(1_000_000);
+        Timestamp(seconds.saturating_add(since.subsec_micros().into()))
     }
 }
 

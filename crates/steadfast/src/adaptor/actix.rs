@@ -42,7 +42,6 @@
 //! }
 //! ```
 
-use std::borrow::Cow;
 use std::fmt;
 use std::future::{Future, Ready, ready};
 use std::net::IpAddr;
@@ -317,18 +316,15 @@ impl<B> ResponseHead for HttpResponse<B> {
         *self.status_mut() = status(code);
     }
 
-    fn values(&self, field: Field) -> impl Iterator<Item = &[u8]> {
-        self.headers().get_all(name(field)).map(HeaderValue::as_bytes)
+    fn send_cookie(&mut self, cookie: String) {
+        let line = HeaderValue::try_from(cookie).expect("a cookie is written in characters of a header");
+        self.headers_mut().append(SET_COOKIE, line);
     }
 
-    fn append(&mut self, field: Field, value: Cow<'static, str>) {
-        let value = match value {
-            Cow::Borrowed(text) => HeaderValue::from_static(text),
-            Cow::Owned(text) => {
-                HeaderValue::try_from(text).expect("a cookie is written in characters of a header")
-            }
-        };
-        self.headers_mut().append(name(field), value);
+    fn add_unless(&mut self, field: Field, mut says: impl FnMut(&[u8]) -> bool) {
+        if !self.headers().get_all(name(field)).any(|line| says(line.as_bytes())) {
+            self.headers_mut().append(name(field), HeaderValue::from_static(field.text()));
+        }
     }
 }
 
@@ -340,7 +336,6 @@ fn name(field: Field) -> HeaderName {
     match field {
         Field::CacheControl => CACHE_CONTROL,
         Field::RetryAfter => RETRY_AFTER,
-        Field::SetCookie => SET_COOKIE,
         Field::Vary => VARY,
     }
 }

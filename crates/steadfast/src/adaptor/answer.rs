@@ -1,22 +1,28 @@
 //! What a response tells about its session: cookies, caching, and why there is none.
 
-use std::borrow::Cow;
-
 use crate::error::ErrorKind;
-
-/// How long a client is to wait before it tries again, in seconds.
-const RETRY_AFTER: &str = "1";
 
 /// The status with which another try may help: 503 Service Unavailable.
 const UNAVAILABLE: u16 = 503;
 
-/// The headers that sessions read and write.
+/// The headers that say the same in each response that has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Field {
     CacheControl,
     RetryAfter,
-    SetCookie,
     Vary,
+}
+
+impl Field {
+    /// Returns what the header says.
+    pub(super) const fn text(self) -> &'static str {
+        match self {
+            Self::CacheControl => "no-store",
+            // How long a client is to wait before it tries again, in seconds.
+            Self::RetryAfter => "1",
+            Self::Vary => "cookie",
+        }
+    }
 }
 
 /// The head of a response, as a framework has it.
@@ -24,11 +30,11 @@ pub(super) trait ResponseHead {
     /// Sets the status, which is one of this library's.
     fn set_status(&mut self, status: u16);
 
-    /// Returns the values of all lines of a header.
-    fn values(&self, field: Field) -> impl Iterator<Item = &[u8]>;
+    /// Adds a `Set-Cookie`, which is text of a header.
+    fn send_cookie(&mut self, cookie: String);
 
-    /// Adds a line of a header, which is text of a header.
-    fn append(&mut self, field: Field, value: Cow<'static, str>);
+    /// Adds the line of a header, unless one that is there says as much.
+    fn add_unless(&mut self, field: Field, says: impl FnMut(&[u8]) -> bool);
 }
 
 /// Gives a response the status of an error, and says when another try may help.
@@ -36,7 +42,7 @@ pub(super) fn refuse(head: &mut impl ResponseHead, kind: ErrorKind) {
     let status = kind.http_status();
     head.set_status(status);
     if status == UNAVAILABLE {
-        head.append(Field::RetryAfter, RETRY_AFTER.into());
+        head.add_unless(Field::RetryAfter, |_| true);
     }
 }
 
@@ -56,7 +62,7 @@ pub(super) fn sentence(kind: ErrorKind) -> &'static str {
 
 /// Finishes the head of a response whose session was committed, with the `Set-Cookie` headers it is to have.
 pub(super) fn committed(head: &mut impl ResponseHead, cookies: impl Iterator<Item = String>) {
-    cookies.for_each(|cookie| head.append(Field::SetCookie, cookie.into()));
+    cookies.for_each(|cookie| head.send_cookie(cookie));
     keep_private(head);
 }
 
@@ -68,16 +74,9 @@ pub(super) fn not_committed(head: &mut impl ResponseHead, kind: ErrorKind) {
 
 /// Keeps a response that belongs to one visitor out of caches.
 fn keep_private(head: &mut impl ResponseHead) {
-    let varies = head.values(Field::Vary).any(|value| {
-        value
-            .split(|b| *b == b',')
-            .any(|name| name.trim_ascii().eq_ignore_ascii_case(b"cookie") || name.trim_ascii() == b"*")
+    head.add_unless(Field::Vary, |value| {
+        let mut names = value.split(|b| *b == b',').map(<[u8]>::trim_ascii);
+        names.any(|name| name.eq_ignore_ascii_case(b"cookie") || name == b"*")
     });
-    if !varies {
-        head.append(Field::Vary, "cookie".into());
-    }
-    let says_nothing = head.values(Field::CacheControl).next().is_none();
-    if says_nothing {
-        head.append(Field::CacheControl, "no-store".into());
-    }
+    head.add_unless(Field::CacheControl, |_| true);
 }

@@ -55,9 +55,10 @@ fn client<R: RequestHead>(core: &Core, head: &R, access: Access) -> Result<Clien
     if ip.is_none() && policy.match_ip.is_some() {
         return Err(Error::new(ErrorKind::NotSetUp, R::NO_PEER));
     }
-    let agent = head.user_agent();
-    let agent = &agent[..agent.len().min(MAX_USER_AGENT_BYTES)];
     let writes = access > Access::View;
+    let asks_for_agent = writes || policy.match_user_agent;
+    let agent = if asks_for_agent { head.user_agent() } else { b"" };
+    let agent = &agent[..agent.len().min(MAX_USER_AGENT_BYTES)];
     Ok(Client {
         user_agent: if writes { text(agent) } else { String::new() },
         bound_ip: policy.match_ip.zip(ip).map(|(part, ip)| ip_fingerprint(ip, part)),

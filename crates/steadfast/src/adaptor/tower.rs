@@ -1,6 +1,5 @@
 //! The tower service: it attaches a session to each request, and commits it before the head leaves.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
@@ -8,7 +7,9 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use http::header::{CACHE_CONTROL, COOKIE, HeaderMap, HeaderName, RETRY_AFTER, SET_COOKIE, USER_AGENT, VARY};
+use http::header::{
+    CACHE_CONTROL, COOKIE, Entry, HeaderMap, HeaderName, RETRY_AFTER, SET_COOKIE, USER_AGENT, VARY,
+};
 use http::request::Parts;
 use http::{HeaderValue, Request, Response, StatusCode};
 use pin_project_lite::pin_project;
@@ -207,27 +208,31 @@ impl<B> ResponseHead for Response<B> {
         *self.status_mut() = StatusCode::from_u16(status).expect("a status of this library is one");
     }
 
-    fn values(&self, field: Field) -> impl Iterator<Item = &[u8]> {
-        self.headers().get_all(name(field)).iter().map(HeaderValue::as_bytes)
+    fn send_cookie(&mut self, cookie: String) {
+        let line = HeaderValue::try_from(cookie).expect("a cookie is written in characters of a header");
+        self.headers_mut().append(SET_COOKIE, line);
     }
 
-    fn append(&mut self, field: Field, value: Cow<'static, str>) {
-        let value = match value {
-            Cow::Borrowed(text) => HeaderValue::from_static(text),
-            Cow::Owned(text) => {
-                HeaderValue::try_from(text).expect("a cookie is written in characters of a header")
+    fn add_unless(&mut self, field: Field, mut says: impl FnMut(&[u8]) -> bool) {
+        let (name, line) = line(field);
+        match self.headers_mut().entry(name) {
+            Entry::Vacant(place) => {
+                place.insert(line);
             }
-        };
-        self.headers_mut().append(name(field), value);
+            Entry::Occupied(lines) if lines.iter().any(|line| says(line.as_bytes())) => {}
+            Entry::Occupied(mut lines) => lines.append(line),
+        }
     }
 }
 
-fn name(field: Field) -> HeaderName {
+/// Returns the name and the line of a header, both made when this is compiled.
+fn line(field: Field) -> (HeaderName, HeaderValue) {
     match field {
-        Field::CacheControl => CACHE_CONTROL,
-        Field::RetryAfter => RETRY_AFTER,
-        Field::SetCookie => SET_COOKIE,
-        Field::Vary => VARY,
+        Field::CacheControl => {
+            (CACHE_CONTROL, const { HeaderValue::from_static(Field::CacheControl.text()) })
+        }
+        Field::RetryAfter => (RETRY_AFTER, const { HeaderValue::from_static(Field::RetryAfter.text()) }),
+        Field::Vary => (VARY, const { HeaderValue::from_static(Field::Vary.text()) }),
     }
 }
 

@@ -33,7 +33,7 @@ impl Exchange {
         let mut entered = None;
         for (token, found) in carrier.open(&client.crumbs, now, &self.core.observer)? {
             let key = token.key.store_key();
-            let judged = self.judge(key, Some(token), found, now, client);
+            let judged = self.judge(&key, &mut Some(token), found, now, client);
             let judged = judged.map_err(|error| self.failed(error, &key))?;
             if judged.is_some() && entered.is_some() {
                 self.core.observer.alarm(Anomaly::TwoSessions, None);

@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use super::Core;
 use super::desk::Turn;
 use super::exchange::{Access, Base, Exchange, Outcome, SendCookie, Work, missing};
@@ -64,19 +62,21 @@ impl Exchange {
     ///
     /// As [`commit`](Self::commit).
     pub(crate) fn begin_commit(self: &Arc<Self>) -> Result<Option<Box<Prepared>>> {
-        if self.with(|work| std::mem::replace(&mut work.state.phase, Phase::Closed)) == Phase::Closed {
-            return Ok(None);
-        }
-        match self.with(|work| work.prepare(&self.core)) {
-            Ok(Prepared { op: Op::Nothing, cookie, now, .. }) => {
-                self.settle_read(self.committed(cookie), now);
+        let prepared = self.with(|work| {
+            let before = std::mem::replace(&mut work.state.phase, Phase::Closed);
+            (before != Phase::Closed).then(|| work.prepare(&self.core))
+        });
+        match prepared.transpose() {
+            Ok(None) => Ok(None),
+            Ok(Some(Prepared { op: Op::Nothing, cookie, now, .. })) => {
+                self.settle_read(self.with(|work| work.committed(cookie)), now);
                 Ok(None)
             }
-            Ok(prepared) if self.core.carrier.is_some() => {
-                self.settle(prepared, Instant::now());
+            Ok(Some(prepared)) if self.core.carrier.is_some() => {
+                self.settle(prepared);
                 Ok(None)
             }
-            Ok(prepared) => Ok(Some(Box::new(prepared))),
+            Ok(Some(prepared)) => Ok(Some(Box::new(prepared))),
             Err(error) => Err(self.commit_failed(error)),
         }
     }
@@ -97,7 +97,6 @@ impl Exchange {
     async fn store(self: &Arc<Self>, mut prepared: Box<Prepared>) -> Result<()> {
         let mut in_line = None;
         for _ in 0..TRIES {
-            let began = Instant::now();
             if let Some(copy) = &prepared.copy {
                 // First, because the session that is left could be ended again, and its copy could not.
                 self.core.end_copy(copy).await?;
@@ -107,7 +106,7 @@ impl Exchange {
             }
             match self.send_or_conflict(&prepared.op).await? {
                 Sent::Done => {
-                    self.settle(*prepared, began);
+                    self.settle(*prepared);
                     return Ok(());
                 }
                 Sent::KeyTaken => self.with(|work| (work.reserved, work.client.adopted) = (None, None)),
@@ -217,22 +216,22 @@ impl Exchange {
             let base = work.base.as_ref().expect("only a record that was opened can be in conflict");
             (base.token.clone(), base.key)
         });
-        let Some(base) = self.read_again(token, key).await? else { return Err(missing()) };
+        let Some(base) = self.read_again(token, &key).await? else { return Err(missing()) };
         self.core.observer.tell(EventKind::Replayed, &key);
         self.with(|work| work.rebase(base, &self.core))
     }
 
     /// Notes what was stored, passes the turn on, and leaves the rest to be done off the path.
-    fn settle(self: &Arc<Self>, prepared: Prepared, began: Instant) {
+    fn settle(self: &Arc<Self>, prepared: Prepared) {
         let Prepared { op, copy: _, cookie, kind, now } = prepared;
-        let turn = self.committed(cookie);
+        let turn = self.with(|work| work.committed(cookie));
         match op {
             Op::Nothing => self.settle_read(turn, now),
             Op::Create { new } => {
                 self.core.observer.tell(EventKind::Created, &new.key);
                 self.with(|work| work.go_on_from(*new, &self.core));
             }
-            Op::Update { key, written, .. } => self.settle_update(key, kind, *written, turn, began),
+            Op::Update { key, written, .. } => self.settle_update(key, kind, *written, turn),
             Op::Replace { old, new, .. } => {
                 let (key, now) = (new.key, new.written.header.seen_at);
                 let before = self.with(|work| work.go_on_from(*new, &self.core));
@@ -259,22 +258,7 @@ impl Exchange {
         }
     }
 
-    /// Notes that the commit is done, with the cookie to send, and takes the turn, to be passed on.
-    fn committed(&self, cookie: Option<SendCookie>) -> Option<Turn> {
-        self.with(|work| {
-            work.outcome = Outcome::Committed(cookie);
-            work.turn.take()
-        })
-    }
-
-    fn settle_update(
-        &self,
-        key: StoreKey,
-        kind: StoreOp,
-        written: Written,
-        turn: Option<Turn>,
-        began: Instant,
-    ) {
+    fn settle_update(&self, key: StoreKey, kind: StoreOp, written: Written, turn: Option<Turn>) {
         let Written { record, header } = written;
         let for_waiter = turn.as_ref().is_some_and(Turn::keeps_lease);
         let (found, standing, now) = self.with(|work| {
@@ -297,7 +281,7 @@ impl Exchange {
             }
         }
         match (turn, found) {
-            (Some(turn), Some(found)) => turn.hand_over(found, began),
+            (Some(turn), Some(found)) => turn.hand_over(found),
             (turn, _) => pass_on(turn),
         }
     }
@@ -389,14 +373,15 @@ fn pass_on(turn: Option<Turn>) {
 }
 
 impl Work {
+    /// Notes that the commit is done, with the cookie to send, and hands out the turn, to be passed on.
+    fn committed(&mut self, cookie: Option<SendCookie>) -> Option<Turn> {
+        self.outcome = Outcome::Committed(cookie);
+        self.turn.take()
+    }
+
     /// What the commit does with the lease: kept for a waiter of this node, or ended.
     fn lease_end(&mut self, ttl: Duration) -> LeaseEnd {
-        let Some(turn) = &mut self.turn else { return LeaseEnd::None };
-        let Some(held) = turn.lease() else { return LeaseEnd::None };
-        match turn.keep_for_waiter(ttl) {
-            Some(lease) => LeaseEnd::Renew(lease),
-            None => LeaseEnd::Release(held.token),
-        }
+        self.turn.as_mut().map_or(LeaseEnd::None, |turn| turn.lease_end(ttl))
     }
 
     pub(super) fn rebase(&mut self, mut base: Box<Base>, core: &Core) -> Result<()> {

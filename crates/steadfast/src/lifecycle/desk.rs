@@ -14,7 +14,7 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::store::by_key::ByKey;
-use crate::store::{Found, Lease, LeaseToken, StoreKey};
+use crate::store::{Found, Lease, LeaseEnd, LeaseToken, StoreKey};
 use crate::token::SecretDigest;
 
 /// Locks are held for a few instructions each; a few of them keep cores out of each other's way.
@@ -71,6 +71,10 @@ pub(crate) struct Handed {
 }
 
 impl Handed {
+    fn is_any(&self) -> bool {
+        self.found.is_some() || self.after_others
+    }
+
     /// Returns the record as the one before committed it. Without it, the record is to be read again.
     pub(crate) fn into_found(self) -> Option<Found> {
         self.found.map(|handed| handed.0)
@@ -82,7 +86,10 @@ pub(crate) struct Turn {
     desk: Arc<Desk>,
     key: StoreKey,
     handed: Handed,
-    keeps_lease: bool,
+    /// The token of the lease that this node holds, if it does.
+    lease: Option<LeaseToken>,
+    /// When it was decided that the commit, which begins then, keeps the lease for a waiter.
+    kept_at: Option<Instant>,
     done: bool,
 }
 
@@ -107,13 +114,7 @@ impl Desk {
         match shard.get_mut(key) {
             None => {
                 shard.insert(*key, Place::default());
-                Ok(Turn {
-                    desk: Arc::clone(self),
-                    key: *key,
-                    handed: Handed::default(),
-                    keeps_lease: false,
-                    done: false,
-                })
+                Ok(Turn::new(self, key, Handed::default(), None))
             }
             Some(place) => {
                 let (sender, receiver) = oneshot::channel();
@@ -169,68 +170,82 @@ impl fmt::Debug for Desk {
 }
 
 impl Turn {
-    /// Returns what came with the turn, once.
-    pub(crate) fn take_handed(&mut self) -> Handed {
-        std::mem::take(&mut self.handed)
+    fn new(desk: &Arc<Desk>, key: &StoreKey, handed: Handed, lease: Option<LeaseToken>) -> Self {
+        Self { desk: Arc::clone(desk), key: *key, handed, lease, kept_at: None, done: false }
     }
 
-    /// Returns the lease that this node holds on the session, if it does.
-    pub(crate) fn lease(&self) -> Option<Held> {
-        self.desk.shard(&self.key).get(&self.key)?.lease
+    /// Returns what came with the turn, once; `None` if it was taken without a wait.
+    pub(crate) fn take_handed(&mut self) -> Option<Handed> {
+        self.handed.is_any().then(|| std::mem::take(&mut self.handed))
     }
 
-    /// Notes a lease that was taken from the store.
-    pub(crate) fn hold(&self, token: LeaseToken) {
+    /// Returns the token of the lease that this node holds on the session, if it does.
+    pub(crate) fn lease(&self) -> Option<LeaseToken> {
+        self.lease
+    }
+
+    /// Notes a lease that was taken from the store, and with which secrets the session opens, so that nobody
+    /// else needs to wait for a turn.
+    pub(crate) fn hold(&mut self, token: LeaseToken, secrets: Secrets) {
         let now = Instant::now();
+        self.lease = Some(token);
         if let Some(place) = self.desk.shard(&self.key).get_mut(&self.key) {
             // The same lease, taken once more after a request that only read, is one turn more in a row.
             let before = place.lease.filter(|held| held.token == token);
             let (taken, turns) = before.map_or((now, 0), |held| (held.taken, held.turns + 1));
             place.lease = Some(Held { token, taken, renewed: now, turns, lost: false });
+            place.secrets = secrets;
         }
     }
 
-    /// Notes with which secrets the session opens, so that nobody else needs to wait for a turn.
+    /// Notes with which secrets the session opens that was handed over with its lease.
     pub(crate) fn opens_with(&self, secrets: Secrets) {
         if let Some(place) = self.desk.shard(&self.key).get_mut(&self.key) {
             place.secrets = secrets;
         }
     }
 
-    /// Decides, before a commit, whether the lease is kept for a waiter: the lease to renew, or none.
-    pub(crate) fn keep_for_waiter(&mut self, ttl: Duration) -> Option<Lease> {
+    /// Decides, right before a commit, what it does with the lease: kept for a waiter of this node, or ended.
+    pub(crate) fn lease_end(&mut self, ttl: Duration) -> LeaseEnd {
         let mut shard = self.desk.shard(&self.key);
-        let place = shard.get_mut(&self.key)?;
-        let held = place.lease?;
+        let place = shard.get_mut(&self.key);
+        let Some((held, place)) = place.and_then(|place| Some((place.lease?, place))) else {
+            return LeaseEnd::None;
+        };
         let someone_waits = place.waiters.iter().any(|waiter| !waiter.sender.is_closed());
         drop(shard);
-        self.keeps_lease = someone_waits && !held.is_spent();
-        self.keeps_lease.then_some(Lease { token: held.token, ttl })
+        self.kept_at = (someone_waits && !held.is_spent()).then(Instant::now);
+        match self.kept_at {
+            Some(_) => LeaseEnd::Renew(Lease { token: held.token, ttl }),
+            None => LeaseEnd::Release(held.token),
+        }
     }
 
-    /// Reports what [`keep_for_waiter`](Self::keep_for_waiter) decided.
+    /// Reports whether [`lease_end`](Self::lease_end) kept the lease.
     pub(crate) fn keeps_lease(&self) -> bool {
-        self.keeps_lease
+        self.kept_at.is_some()
     }
 
     /// Passes the turn on after a commit that kept the lease: with the lease, and with the record for a
     /// waiter that was there when the commit began. One that came later might miss a revocation.
-    pub(crate) fn hand_over(mut self, found: Found, commit_began: Instant) {
+    pub(crate) fn hand_over(mut self, found: Found) {
         if let Some(held) = self.desk.shard(&self.key).get_mut(&self.key).and_then(|p| p.lease.as_mut()) {
             held.turns += 1;
             held.renewed = Instant::now();
         }
         self.done = true;
-        self.desk
-            .pass_on(&self.key, Handed { found: Some(Box::new((found, commit_began))), after_others: false });
+        let found = self.kept_at.map(|began| Box::new((found, began)));
+        self.desk.pass_on(&self.key, Handed { found, after_others: false });
     }
 
     /// Passes the turn on after the store's lease ended with the last store call.
     pub(crate) fn pass_on_without_lease(mut self) {
-        let lease = self.desk.shard(&self.key).get_mut(&self.key).and_then(|place| place.lease.take());
-        let after_others =
-            lease.is_some_and(|l| l.turns >= TURNS_IN_A_ROW || l.taken.elapsed() >= TIME_IN_A_ROW);
         self.done = true;
+        if self.desk.close(&self.key).is_some() {
+            return;
+        }
+        let lease = self.desk.shard(&self.key).get_mut(&self.key).and_then(|place| place.lease.take());
+        let after_others = lease.is_some_and(|lease| lease.had_its_time());
         self.desk.pass_on(&self.key, Handed { found: None, after_others });
     }
 }
@@ -243,13 +258,14 @@ impl Drop for Turn {
         if self.done {
             return;
         }
+        if let Some(place) = self.desk.close(&self.key) {
+            return self.desk.end(&self.key, place.lease);
+        }
         let spent = {
             let mut shard = self.desk.shard(&self.key);
             shard.get_mut(&self.key).and_then(|place| place.lease.take_if(|held| held.is_spent()))
         };
-        if let Some(held) = spent.filter(|held| !held.lost) {
-            (self.desk.give_back)(self.key, held.token);
-        }
+        self.desk.end(&self.key, spent);
         self.desk.pass_on(&self.key, Handed { found: None, after_others: spent.is_some() });
     }
 }
@@ -257,11 +273,29 @@ impl Drop for Turn {
 impl Held {
     /// Reports whether other nodes should get their chance.
     fn is_spent(&self) -> bool {
-        self.lost || self.turns >= TURNS_IN_A_ROW || self.taken.elapsed() >= TIME_IN_A_ROW
+        self.lost || self.had_its_time()
+    }
+
+    fn had_its_time(&self) -> bool {
+        self.turns >= TURNS_IN_A_ROW || self.taken.elapsed() >= TIME_IN_A_ROW
     }
 }
 
 impl Desk {
+    /// Forgets a session for whose turn nobody waits, as is nearly always so; `None` if somebody does.
+    fn close(&self, key: &StoreKey) -> Option<Place> {
+        let mut shard = self.shard(key);
+        let is_last = shard.get(key).is_some_and(|place| place.waiters.is_empty());
+        is_last.then(|| shard.remove(key)).flatten()
+    }
+
+    /// Gives back a lease that nobody of this node needs any more, unless it is lost.
+    fn end(&self, key: &StoreKey, lease: Option<Held>) {
+        if let Some(held) = lease.filter(|held| !held.lost) {
+            (self.give_back)(*key, held.token);
+        }
+    }
+
     fn pass_on(self: &Arc<Self>, key: &StoreKey, mut handed: Handed) {
         loop {
             let mut shard = self.shard(key);
@@ -269,20 +303,17 @@ impl Desk {
             let Some(waiter) = place.waiters.pop_front() else {
                 let lease = shard.remove(key).and_then(|place| place.lease);
                 drop(shard);
-                if let Some(held) = lease.filter(|held| !held.lost) {
-                    (self.give_back)(*key, held.token);
-                }
-                return;
+                return self.end(key, lease);
             };
+            let lease = place.lease.map(|held| held.token);
             drop(shard);
             let Waiter { arrived, sender: waiter } = waiter;
             handed.found = handed.found.filter(|handed| arrived < handed.1);
-            let turn = Turn { desk: Arc::clone(self), key: *key, handed, keeps_lease: false, done: false };
-            match waiter.send(turn) {
+            match waiter.send(Turn::new(self, key, handed, lease)) {
                 Ok(()) => return,
                 // The waiter is gone; the turn goes to the next one, and must not be passed on twice.
                 Err(mut turn) => {
-                    handed = turn.take_handed();
+                    handed = std::mem::take(&mut turn.handed);
                     turn.done = true;
                 }
             }
@@ -347,8 +378,8 @@ mod tests {
     #[tokio::test]
     async fn a_waiter_that_went_away_is_passed_over() {
         let (desk, given_back) = desk();
-        let (holder, gone, third) = (first(&desk), waiting(&desk), waiting(&desk));
-        holder.hold(LeaseToken::fresh());
+        let (mut holder, gone, third) = (first(&desk), waiting(&desk), waiting(&desk));
+        holder.hold(LeaseToken::fresh(), Secrets::default());
         drop(gone);
         drop(holder);
         let turn = third.turn().await;
@@ -370,33 +401,40 @@ mod tests {
     async fn a_record_is_handed_only_to_who_was_there_when_its_commit_began() {
         let (desk, _) = desk();
         let mut holder = first(&desk);
-        holder.hold(LeaseToken::fresh());
-        let early = waiting(&desk);
-        assert!(holder.keep_for_waiter(Duration::from_secs(1)).is_some());
-        holder.hand_over(found(), Instant::now());
+        holder.hold(LeaseToken::fresh(), Secrets::default());
+        let (early, goes_away) = (waiting(&desk), waiting(&desk));
+        assert!(keeps(&mut holder));
+        holder.hand_over(found());
         let mut turn = early.turn().await;
-        assert!(turn.take_handed().into_found().is_some());
-        let commit_began = Instant::now();
+        assert!(turn.take_handed().and_then(Handed::into_found).is_some());
+        assert!(keeps(&mut turn));
         let late = waiting(&desk);
-        turn.hand_over(found(), commit_began);
-        assert!(late.turn().await.take_handed().into_found().is_none());
+        drop(goes_away);
+        turn.hand_over(found());
+        assert!(late.turn().await.take_handed().and_then(Handed::into_found).is_none());
     }
 
     #[tokio::test]
     async fn other_nodes_get_their_chance_after_so_many_turns() {
         let (desk, given_back) = desk();
         let mut turn = first(&desk);
-        turn.hold(LeaseToken::fresh());
+        turn.hold(LeaseToken::fresh(), Secrets::default());
         for _ in 0..TURNS_IN_A_ROW {
             let next = waiting(&desk);
-            assert!(turn.keep_for_waiter(Duration::from_secs(1)).is_some());
-            turn.hand_over(found(), Instant::now());
+            assert!(keeps(&mut turn));
+            turn.hand_over(found());
             turn = next.turn().await;
         }
         let next = waiting(&desk);
-        assert!(turn.keep_for_waiter(Duration::from_secs(1)).is_none());
+        assert!(!keeps(&mut turn));
         drop(turn);
         assert_eq!(given_back.load(Ordering::Relaxed), 1);
-        assert!(next.turn().await.take_handed().after_others);
+        assert!(next.turn().await.take_handed().is_some_and(|handed| handed.after_others));
+    }
+
+    fn keeps(turn: &mut Turn) -> bool {
+        let end = turn.lease_end(Duration::from_secs(1));
+        assert_eq!(turn.keeps_lease(), matches!(end, LeaseEnd::Renew(_)));
+        turn.keeps_lease()
     }
 }

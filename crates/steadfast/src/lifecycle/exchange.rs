@@ -91,6 +91,9 @@ impl FromIterator<Token> for Tokens {
 }
 
 /// One request's session.
+///
+/// If it is dropped before its commit, nothing is written, and its turn, which is dropped with it, goes to the next
+/// request.
 pub(crate) struct Exchange {
     pub(super) core: Arc<Core>,
     /// When the request came, by the node's clock.
@@ -289,13 +292,6 @@ impl Exchange {
         // Nothing of the application runs under the lock but the closures of `update`; if one panics,
         // the handler panics, and nothing of its request is written.
         self.cell.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// A handler that was dropped before its commit writes nothing, and its turn goes to the next one.
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        self.abandon();
     }
 }
 

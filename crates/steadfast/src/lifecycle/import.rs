@@ -134,7 +134,7 @@ impl Import {
     ) -> Result<Moved> {
         let there = Exchange::new(Arc::clone(&self.core));
         for _ in 0..TRIES {
-            let entered = there.enter(Access::Exclusive, key, token.clone(), before).await?;
+            let entered = there.enter(Access::Exclusive, &key, &mut token.clone(), before).await?;
             let began = Instant::now();
             let Some(entered) = entered else { return Ok(Moved::Nowhere) };
             if let Some(on) = entered.base.header.moved_to() {
@@ -346,7 +346,8 @@ impl Exchange {
     }
 
     async fn go_in_by(&self, access: Access, token: Token, client: &Client) -> Result<Option<Entered>> {
-        self.go_in(access, token.key.store_key(), Some(token), client).await
+        let key = token.key.store_key();
+        self.go_in(access, &key, &mut Some(token), client).await
     }
 
     /// Tries several cookies of before, on both sides. If two of them open a session, none is used.
@@ -361,8 +362,10 @@ impl Exchange {
         let mut opens = Vec::new();
         for token in tokens {
             let after = import.token_after(&self.core, &token, client.ip);
-            let is_here = self.look(after.key.store_key(), Some(after), client).await?.is_some();
-            if is_here || there.look(token.key.store_key(), Some(token.clone()), before).await?.is_some() {
+            let is_here = self.look(&after.key.store_key(), &mut Some(after), client).await?.is_some();
+            if is_here
+                || there.look(&token.key.store_key(), &mut Some(token.clone()), before).await?.is_some()
+            {
                 opens.push(token);
             }
         }

@@ -41,8 +41,8 @@ impl Exchange {
             let Some(Entered { base, .. }) = entered.take() else { return Ok(None) };
             let Base { token, key, values, turn, .. } = *base;
             drop(turn);
-            let token = token.and_then(|_| to.shared().copied()).map(Token::shared);
-            entered = self.enter(access, to, token, client).await?;
+            let mut token = token.and_then(|_| to.shared().copied()).map(Token::shared);
+            entered = self.enter(access, &to, &mut token, client).await?;
             if let Some(entered) = &mut entered {
                 self.core.observer.tell(EventKind::Forwarded, &entered.base.key);
                 entered.came_from(&key, &values, access, &self.core);
@@ -68,13 +68,13 @@ impl Exchange {
     ///
     /// A request that held the lock does nothing again: it has lost it.
     pub(super) async fn rebase_under_lock(&self) -> Result<()> {
-        let (token, key, client) = self.with(|work| {
+        let (mut token, key, client) = self.with(|work| {
             let base = work.base.as_ref().expect("only a record that was opened can be in conflict");
             (base.token.clone(), base.key, std::mem::take(&mut work.client))
         });
         let (before, forwarded) = self.with(|work| (work.turn.take(), work.is_forwarded()));
         drop(before);
-        let entered = match self.take_turn(key, token, &client).await {
+        let entered = match self.take_turn(&key, &mut token, &client).await {
             Ok(entered) => self.follow(Access::Exclusive, entered, &client).await,
             Err(error) => Err(error),
         };

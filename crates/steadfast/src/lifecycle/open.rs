@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::desk::Turn;
+use super::desk::{Handed, Secrets, Turn, Waiting};
 use super::exchange::{Access, Base, Client, Exchange, Opening, Outcome, Tokens, Work};
 use crate::error::{Error, ErrorKind, Result};
 use crate::events::{Anomaly, EventKind};
@@ -43,7 +43,7 @@ impl Exchange {
             }
             Opening::Handle(key) => {
                 let client = Client::default();
-                let entered = Box::pin(self.go_in(access, key, None, &client)).await?;
+                let entered = Box::pin(self.go_in(access, &key, &mut None, &client)).await?;
                 Ok(self.work(access, client, entered))
             }
         }
@@ -132,17 +132,18 @@ impl Exchange {
         };
         let key = token.key.store_key();
         let adoptable = self.core.adopts_ids().then(|| token.clone());
-        let entered = self.go_in(access, key, Some(token), client).await?;
+        let entered = self.go_in(access, &key, &mut Some(token), client).await?;
         client.adopted = adoptable.filter(|_| entered.is_none());
         Ok(entered)
     }
 
-    /// Lets a request into the session that a key leads to, or led to.
+    /// Lets a request into the session that a key leads to, or led to. The token stays where it is until the request
+    /// is let in, so that no wait carries room for it.
     pub(super) async fn go_in(
         &self,
         access: Access,
-        key: StoreKey,
-        token: Option<Token>,
+        key: &StoreKey,
+        token: &mut Option<Token>,
         client: &Client,
     ) -> Result<Option<Entered>> {
         let entered = self.enter(access, key, token, client).await?;
@@ -160,7 +161,7 @@ impl Exchange {
         let mut opens = Vec::new();
         for token in tokens {
             let key = token.key.store_key();
-            if let Some(entered) = self.look(key, Some(token), client).await? {
+            if let Some(entered) = self.look(&key, &mut Some(token), client).await? {
                 opens.extend(entered.base.token);
             }
         }
@@ -174,8 +175,8 @@ impl Exchange {
     pub(super) async fn enter(
         &self,
         access: Access,
-        key: StoreKey,
-        token: Option<Token>,
+        key: &StoreKey,
+        token: &mut Option<Token>,
         client: &Client,
     ) -> Result<Option<Entered>> {
         let entered = match access {
@@ -185,7 +186,7 @@ impl Exchange {
         };
         // Told here, as one that waits for its turn looks at the record before it is let in.
         if entered.is_some() {
-            self.core.observer.tell(EventKind::Loaded, &key);
+            self.core.observer.tell(EventKind::Loaded, key);
         }
         Ok(entered)
     }
@@ -193,118 +194,119 @@ impl Exchange {
     /// Reads the record and lets the request in or not.
     pub(super) async fn look(
         &self,
-        key: StoreKey,
-        token: Option<Token>,
+        key: &StoreKey,
+        token: &mut Option<Token>,
         client: &Client,
     ) -> Result<Option<Entered>> {
         let asked = self.core.asks();
-        let judged = match self.core.store.load(&key).await {
-            Ok(Loaded::Missing) => return Ok(self.no_record(&key)),
+        let judged = match self.core.store.load(key).await {
+            Ok(Loaded::Missing) => return Ok(self.no_record(key)),
             Ok(Loaded::Found(found)) => self.judge(key, token, found, asked, client),
             Err(error) => Err(error),
         };
-        self.unless_damaged(&key, judged).await
+        self.unless_damaged(key, judged).await
     }
 
     /// Takes the session's turn on this node and its lease in the store, then lets the request in.
     pub(super) async fn take_turn(
         &self,
-        key: StoreKey,
-        token: Option<Token>,
+        key: &StoreKey,
+        token: &mut Option<Token>,
         client: &Client,
     ) -> Result<Option<Entered>> {
         let came = Instant::now();
-        let turn = match self.core.desk.enter(&key) {
+        let mut turn = match self.core.desk.enter(key) {
             Ok(turn) => turn,
-            Err(waiting) => {
-                // A stranger waits for nothing, and what is frozen needs no turn.
-                if !token.as_ref().is_some_and(|t| self.core.desk.knows(&key, &t.secret.digest())) {
-                    match Box::pin(self.look(key, token.clone(), client)).await? {
-                        Some(entered) if entered.base.opened != Opened::Frozen => {}
-                        settled => return Ok(settled),
-                    }
-                }
-                let wait = Box::pin(tokio::time::timeout(self.core.policy.lock_wait, waiting.turn())).await;
-                self.core.observer.waited(&key, came.elapsed());
-                wait.map_err(|_| self.busy(&key))?
-            }
+            // Boxed, as all that only those need who meet somebody.
+            Err(waiting) => match Box::pin(self.wait_in_line(waiting, key, token, client, came)).await? {
+                Waited::Turn(turn) => turn,
+                Waited::Settled(entered) => return Ok(entered),
+            },
         };
-        self.take_lease(turn, key, token, client, came).await
-    }
-
-    async fn take_lease(
-        &self,
-        mut turn: Turn,
-        key: StoreKey,
-        token: Option<Token>,
-        client: &Client,
-        came: Instant,
-    ) -> Result<Option<Entered>> {
-        if let Some(found) = turn.take_handed_record(&self.core, &key).await {
-            self.core.observer.tell(EventKind::HandedOver, &key);
+        if let Some(handed) = turn.take_handed()
+            && let Some(found) = Box::pin(self.take_over(handed, key)).await
+        {
             // It was committed after this request came.
             let judged = self.judge(key, token, found, self.arrived, client);
-            return self.seat(turn, self.unless_damaged(&key, judged).await?);
+            turn.opens_with(secrets(&judged));
+            return Ok(seat(turn, self.unless_damaged(key, judged).await?));
         }
         let mut looked = false;
         loop {
-            let lease_token = turn.lease().map_or_else(LeaseToken::fresh, |held| held.token);
-            let lease = Lease { token: lease_token, ttl: self.core.policy.lease };
+            let lease = turn.lease().unwrap_or_else(LeaseToken::fresh);
             let asked = self.core.asks();
-            let acquired = match self.acquire(&turn, &key, lease).await {
-                Err(error) => return self.unless_damaged(&key, Err(error)).await,
-                Ok(acquired) => acquired,
-            };
-            match acquired {
-                Acquired::Missing => return Ok(self.no_record(&key)),
-                Acquired::Held(found) => {
-                    turn.hold(lease_token);
-                    if looked {
-                        self.core.observer.waited(&key, came.elapsed());
-                    }
+            match self.acquire(&mut turn, key, lease).await {
+                Err(error) => return self.unless_damaged(key, Err(error)).await,
+                Ok(Acquired::Missing) => return Ok(self.no_record(key)),
+                Ok(Acquired::Held(found)) => {
                     let judged = self.judge(key, token, found, asked, client);
-                    return self.seat(turn, self.unless_damaged(&key, judged).await?);
+                    turn.hold(lease, secrets(&judged));
+                    if looked {
+                        self.core.observer.waited(key, came.elapsed());
+                    }
+                    return Ok(seat(turn, self.unless_damaged(key, judged).await?));
                 }
-                Acquired::Busy if !looked => {
+                Ok(Acquired::Busy) if !looked => {
                     looked = true;
-                    match Box::pin(self.look(key, token.clone(), client)).await? {
+                    match Box::pin(self.look(key, &mut token.clone(), client)).await? {
                         Some(entered) if entered.base.opened != Opened::Frozen => {}
                         settled => return Ok(settled),
                     }
                 }
-                Acquired::Busy => {
-                    let left = self.core.policy.lock_wait.saturating_sub(came.elapsed());
-                    if left.is_zero() {
-                        self.core.observer.waited(&key, came.elapsed());
-                        return Err(self.busy(&key));
-                    }
-                    self.core.store.released(&key, left).await;
-                }
+                Ok(Acquired::Busy) => Box::pin(self.wait_for_release(key, came)).await?,
             }
         }
+    }
+
+    /// Waits for a turn on this node; not where it would be of no use.
+    async fn wait_in_line(
+        &self,
+        waiting: Waiting,
+        key: &StoreKey,
+        token: &Option<Token>,
+        client: &Client,
+        came: Instant,
+    ) -> Result<Waited> {
+        // A stranger waits for nothing, and what is frozen needs no turn.
+        if !token.as_ref().is_some_and(|t| self.core.desk.knows(key, &t.secret.digest())) {
+            match self.look(key, &mut token.clone(), client).await? {
+                Some(entered) if entered.base.opened != Opened::Frozen => {}
+                settled => return Ok(Waited::Settled(settled)),
+            }
+        }
+        let wait = tokio::time::timeout(self.core.policy.lock_wait, waiting.turn()).await;
+        self.core.observer.waited(key, came.elapsed());
+        wait.map(Waited::Turn).map_err(|_| self.busy(key))
+    }
+
+    /// Takes what was handed over with the turn: the record, if it was. It was committed a moment ago.
+    async fn take_over(&self, handed: Handed, key: &StoreKey) -> Option<Found> {
+        if handed.after_others {
+            self.core.store.released(key, OTHERS_FIRST).await;
+        }
+        handed.into_found()
     }
 
     /// Asks the store for the lease of a record.
     ///
     /// After an error, and if the client hangs up before the answer is there, the lease may have been taken
     /// all the same: it is given back with the turn.
-    async fn acquire(&self, turn: &Turn, key: &StoreKey, lease: Lease) -> Result<Acquired> {
-        let mut unsure = Unsure { turn: Some(turn), token: lease.token };
-        let acquired = self.core.store.acquire(key, lease).await?;
+    async fn acquire(&self, turn: &mut Turn, key: &StoreKey, token: LeaseToken) -> Result<Acquired> {
+        let mut unsure = Unsure { turn: Some(turn), token };
+        let acquired = self.core.store.acquire(key, Lease { token, ttl: self.core.policy.lease }).await?;
         unsure.turn = None;
         Ok(acquired)
     }
 
-    /// Keeps the turn for a request that was let in to write; lets go of it at once for all others.
-    fn seat(&self, turn: Turn, entered: Option<Entered>) -> Result<Option<Entered>> {
-        let Some(mut entered) = entered else { return Ok(None) };
-        if entered.base.opened != Opened::Frozen {
-            let header = &entered.base.header;
-            let predecessor = header.predecessor.as_ref().map(|p| p.digest);
-            turn.opens_with([Some(header.secret), predecessor]);
-            entered.base.turn = Some(turn);
+    /// Waits until another node lets go of a record, for as long as a request waits for its turn.
+    async fn wait_for_release(&self, key: &StoreKey, came: Instant) -> Result<()> {
+        let left = self.core.policy.lock_wait.saturating_sub(came.elapsed());
+        if left.is_zero() {
+            self.core.observer.waited(key, came.elapsed());
+            return Err(self.busy(key));
         }
-        Ok(Some(entered))
+        self.core.store.released(key, left).await;
+        Ok(())
     }
 
     /// Moves damaged bytes away, and tells of other failures.
@@ -322,8 +324,8 @@ impl Exchange {
     /// Lets a request into a record, or not.
     pub(super) fn judge(
         &self,
-        key: StoreKey,
-        token: Option<Token>,
+        key: &StoreKey,
+        token: &mut Option<Token>,
         found: Found,
         asked: Timestamp,
         client: &Client,
@@ -331,19 +333,20 @@ impl Exchange {
         if found.record.payload.len() > self.core.policy.max_record_bytes {
             return Err(too_large());
         }
-        let Contents { codec, header, mut values } = self.core.read(&key, &found.record, found.now)?;
+        let Contents { codec, header, mut values } = self.core.read(key, &found.record, found.now)?;
         if found.now >= found.record.expires_at || found.now >= header.absolute_at {
-            self.core.observer.tell(EventKind::Expired, &key);
+            self.core.observer.tell(EventKind::Expired, key);
             return Ok(None);
         }
         if header.was_left(found.now) {
-            self.core.observer.alarm(Anomaly::StaleSecret, Some(&key));
+            self.core.observer.alarm(Anomaly::StaleSecret, Some(key));
             return Ok(None);
         }
-        let opened = self.admit(&key, token.as_ref(), &header, found.now, client);
+        let opened = self.admit(key, token.as_ref(), &header, found.now, client);
         let Some(opened) = opened else { return Ok(None) };
         // Temp values that are over are stored no more, from the next write on.
         values.retain_marked(|mark| mark.lasts(|| self.core.tick(found.now)));
+        let (token, key) = (token.take(), *key);
         let base = Box::new(Base { token, key, found, header, opened, codec, values, asked, turn: None });
         Ok(Some(Entered { base, carried: false }))
     }
@@ -453,9 +456,13 @@ impl Exchange {
     }
 
     /// Reads the record again after a conflict, for the same request, without waiting for anybody.
-    pub(super) async fn read_again(&self, token: Option<Token>, key: StoreKey) -> Result<Option<Box<Base>>> {
+    pub(super) async fn read_again(
+        &self,
+        mut token: Option<Token>,
+        key: &StoreKey,
+    ) -> Result<Option<Box<Base>>> {
         let client = self.with(|work| std::mem::take(&mut work.client));
-        let looked = self.look(key, token, &client).await;
+        let looked = self.look(key, &mut token, &client).await;
         self.with(|work| work.client = client);
         Ok(looked?.map(|entered| entered.base))
     }
@@ -471,33 +478,47 @@ impl Entered {
     }
 }
 
+/// What became of a wait on this node.
+enum Waited {
+    Turn(Turn),
+    /// There was nothing to wait for.
+    Settled(Option<Entered>),
+}
+
 /// A lease of which it is not known whether the store has given it.
 struct Unsure<'a> {
-    turn: Option<&'a Turn>,
+    turn: Option<&'a mut Turn>,
     token: LeaseToken,
 }
 
 impl Drop for Unsure<'_> {
     fn drop(&mut self) {
-        if let Some(turn) = self.turn {
-            turn.hold(self.token);
+        if let Some(turn) = &mut self.turn {
+            turn.hold(self.token, Secrets::default());
         }
     }
+}
+
+/// Returns the secrets with which a record opens for those who write, if it does.
+fn secrets(judged: &Result<Option<Entered>>) -> Secrets {
+    let live = judged.as_ref().ok().and_then(Option::as_ref);
+    let live = live.filter(|entered| entered.base.opened != Opened::Frozen);
+    live.map_or(Secrets::default(), |Entered { base, .. }| {
+        [Some(base.header.secret), base.header.predecessor.as_ref().map(|p| p.digest)]
+    })
+}
+
+/// Keeps the turn for a request that was let in to write; lets go of it at once for all others.
+fn seat(turn: Turn, entered: Option<Entered>) -> Option<Entered> {
+    let mut entered = entered?;
+    if entered.base.opened != Opened::Frozen {
+        entered.base.turn = Some(turn);
+    }
+    Some(entered)
 }
 
 fn too_large() -> Error {
     Error::new(ErrorKind::TooLarge, "the session record is larger than the limit `max_record_bytes`")
-}
-
-impl Turn {
-    /// Returns the record that was handed over with the turn, if it was. It was committed a moment ago.
-    async fn take_handed_record(&mut self, core: &super::Core, key: &StoreKey) -> Option<Found> {
-        let handed = self.take_handed();
-        if handed.after_others {
-            core.store.released(key, OTHERS_FIRST).await;
-        }
-        handed.into_found()
-    }
 }
 
 impl Work {

@@ -52,9 +52,27 @@ impl Packed {
 
     /// Walks through the entries.
     pub(super) fn iter(self, base: &[u8]) -> impl Iterator<Item = Entry<'_>> + use<'_> {
-        let mut rest = self.bytes(base);
-        std::iter::from_fn(move || entry(&mut rest))
+        entries(self.bytes(base))
     }
+
+    /// Finds where in the record the entry of a key lies, and the key itself.
+    pub(super) fn find(self, base: &[u8], key: &[u8]) -> Option<(Range<usize>, Range<u32>)> {
+        let mut rest = self.bytes(base);
+        loop {
+            let start = base.len() - rest.len();
+            let found = entry(&mut rest)?;
+            if found.key == key {
+                let end = base.len() - rest.len();
+                let value = end - found.value.len();
+                return Some((start..end, narrow(value - key.len())..narrow(value)));
+            }
+        }
+    }
+}
+
+/// Walks through entries that follow one another.
+pub(super) fn entries(mut bytes: &[u8]) -> impl Iterator<Item = Entry<'_>> {
+    std::iter::from_fn(move || entry(&mut bytes))
 }
 
 /// Takes the first entry off; `None` at the end, and for bytes that are none.

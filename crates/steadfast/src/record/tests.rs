@@ -156,6 +156,42 @@ fn whatever_changes_between_untouched_values_is_written_as_it_is() {
     }
 }
 
+/// What is read is changed where it lies, what was made here in its list: both do the same.
+#[test]
+fn one_value_is_set_where_it_lies_as_it_is_in_a_list() {
+    let written = |values: &Values| encode(Encoding::MessagePack, &header(), values);
+    let marks = [Mark::None, Mark::FlashNew, Mark::Temp(Timestamp::from_micros(7))];
+    let keys = [&b"n"[..], b"notice", b"seen", b"", b"another"];
+    for (key, mark) in keys.into_iter().flat_map(|key| marks.map(|mark| (key, mark))) {
+        let (mut list, mut read) = (values(), decode(&written(&values())).unwrap().values);
+        let check = |list: &Values, read: &Values| {
+            assert_eq!(entries(read), entries(list));
+            assert_eq!((read.len(), read.any_flash()), (list.len(), list.any_flash()));
+            assert_eq!(read.get(key).map(|e| (e.value, e.mark)), list.get(key).map(|e| (e.value, e.mark)));
+            assert_eq!(written(read), written(list));
+        };
+        for value in [&b"longer than before"[..], b""] {
+            for values in [&mut list, &mut read] {
+                values.set(key, value.into(), mark);
+            }
+            check(&list, &read);
+        }
+        type Change = fn(&mut Values);
+        let changes: [Change; 4] = [
+            |values| values.set(b"n", vec![9], Mark::None),
+            |values| assert!(values.remove(b"seen")),
+            |values| assert!(values.set_mark(b"n", Mark::FlashOld)),
+            |values| values.retain_marked(|mark| !mark.is_flash()),
+        ];
+        for change in changes {
+            let (mut list, mut read) = (list.clone(), read.clone());
+            change(&mut list);
+            change(&mut read);
+            check(&list, &read);
+        }
+    }
+}
+
 #[test]
 fn many_keys_are_found_after_every_kind_of_change() {
     let mut values = Values::default();

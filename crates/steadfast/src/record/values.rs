@@ -1,9 +1,10 @@
 //! The values of a session: a map from key to encoded bytes, in the order in which keys came.
 //!
-//! Reading a record only checks its bounds: a session that is only read is searched where it lies, and a list
-//! of its values is made once one changes. Untouched values are copied to the next record byte for byte,
+//! Reading a record only checks its bounds: a session that is only read is searched where it lies, and so is one in
+//! which one value was set; a list of its values is made once more changes. Untouched values are copied to the next record byte for byte,
 //! whatever they are.
 
+mod patch;
 #[cfg(feature = "php")]
 mod php;
 
@@ -16,6 +17,7 @@ use super::packed::{self, Packed};
 use super::wire::{Reader, Writer};
 use crate::time::Timestamp;
 
+use patch::Patch;
 #[cfg(feature = "php")]
 pub(crate) use php::ForPhp;
 
@@ -55,8 +57,10 @@ impl Mark {
 pub(crate) struct Values {
     /// The record that was read; parts of it are values.
     base: Bytes,
-    /// Where the values lie in the record, as long as nobody changed one. There are no slots then.
+    /// Where the values lie in the record, as long as at most one of them was set. There are no slots then.
     packed: Option<Packed>,
+    /// The one value that was set since. There are no slots then.
+    patch: Option<Box<Patch>>,
     slots: Vec<Slot>,
     /// Values that are there.
     live: usize,
@@ -150,22 +154,45 @@ impl Values {
 
     /// Finds a value.
     pub(crate) fn get(&self, key: &[u8]) -> Option<Entry<'_>> {
-        match self.packed {
-            Some(packed) => packed.iter(&self.base).find(|entry| entry.key == key),
-            None => self.entry(&self.slots[self.find(key)?]),
+        match (self.packed, &self.patch) {
+            (Some(_), Some(patch)) if patch.is_of(&self.base, key) => Some(patch.entry(&self.base)),
+            (Some(packed), _) => packed.iter(&self.base).find(|entry| entry.key == key),
+            (None, _) => self.entry(&self.slots[self.find(key)?]),
         }
     }
 
     /// Walks through all of them, in order.
     pub(crate) fn iter(&self) -> impl Iterator<Item = Entry<'_>> {
-        let packed = self.packed.into_iter().flat_map(|packed| packed.iter(&self.base));
+        let [before, after] = match (self.packed, &self.patch) {
+            (None, _) => [&[][..]; 2],
+            (Some(packed), None) => [packed.bytes(&self.base), &[]],
+            (Some(packed), Some(patch)) => patch.around(packed, &self.base),
+        };
+        let patch = self.patch.iter().map(|patch| patch.entry(&self.base));
+        let packed = packed::entries(before).chain(patch).chain(packed::entries(after));
         let slots = self.slots.iter().filter(|slot| slot.is_visible()).filter_map(|slot| self.entry(slot));
         packed.chain(slots)
     }
 
     /// Stores a value; an existing key keeps its place.
     pub(crate) fn set(&mut self, key: &[u8], value: Vec<u8>, mark: Mark) {
-        self.unpack();
+        match (self.packed, &mut self.patch) {
+            (Some(packed), None) => {
+                let patch = Patch::new(packed, &self.base, key, value, mark);
+                self.live += usize::from(patch.is_new());
+                self.patch = Some(Box::new(patch));
+            }
+            (Some(_), Some(patch)) if patch.is_of(&self.base, key) => {
+                (patch.value, patch.mark) = (value, mark);
+            }
+            _ => {
+                self.unpack();
+                self.set_slot(key, value, mark);
+            }
+        }
+    }
+
+    fn set_slot(&mut self, key: &[u8], value: Vec<u8>, mark: Mark) {
         let value = Some(Part::Own(value));
         if let Some(at) = self.find(key) {
             let slot = &mut self.slots[at];
@@ -211,7 +238,7 @@ impl Values {
 
     /// Removes the values with a mark for which `stays` says no; it may change the mark of the others.
     pub(crate) fn retain_marked(&mut self, mut stays: impl FnMut(&mut Mark) -> bool) {
-        if self.packed.is_some_and(|packed| !packed.any_marked) {
+        if self.is_unmarked() {
             return;
         }
         self.unpack();
@@ -225,7 +252,13 @@ impl Values {
 
     /// Reports whether there are flash values.
     pub(crate) fn any_flash(&self) -> bool {
-        self.packed.is_none_or(|packed| packed.any_marked) && self.iter().any(|entry| entry.mark.is_flash())
+        !self.is_unmarked() && self.iter().any(|entry| entry.mark.is_flash())
+    }
+
+    /// Reports whether it is known without a look at them that no value has a mark.
+    fn is_unmarked(&self) -> bool {
+        let patch = self.patch.as_ref();
+        self.packed.is_some_and(|packed| !packed.any_marked) && patch.is_none_or(|p| p.mark == Mark::None)
     }
 
     /// Returns the bytes that [`encode`](Self::encode) will write.
@@ -234,15 +267,21 @@ impl Values {
             Some(entry) => entry.len(),
             None => self.entry(slot).map_or(0, |entry| packed::len(&entry)),
         };
-        let packed = self.packed.map_or(0, |packed| packed.bytes(&self.base).len());
+        let packed = match (self.packed, &self.patch) {
+            (None, _) => 0,
+            (Some(packed), None) => packed.bytes(&self.base).len(),
+            (Some(packed), Some(patch)) => patch.encoded_len(packed, &self.base),
+        };
         let slots = self.slots.iter().filter(|slot| slot.is_visible());
         4 + packed + slots.map(of_slot).sum::<usize>()
     }
 
     pub(super) fn encode(&self, writer: &mut Writer) {
         writer.u32(u32::try_from(self.live).expect("the number of keys is limited far below 2³²"));
-        if let Some(packed) = self.packed {
-            return writer.bytes(packed.bytes(&self.base));
+        match (self.packed, &self.patch) {
+            (None, _) => {}
+            (Some(packed), None) => return writer.bytes(packed.bytes(&self.base)),
+            (Some(packed), Some(patch)) => return patch.encode(packed, &self.base, writer),
         }
         // Neighbours that stay what they were are copied at once.
         let mut run = 0..0;
@@ -272,16 +311,22 @@ impl Values {
         no_key_twice.then_some(values)
     }
 
-    /// Makes the list of values, before one of them changes.
+    /// Makes the list of values, before more than one of them changes.
     fn unpack(&mut self) {
         let Some(packed) = self.packed.take() else { return };
         // One more, for a value that is about to come.
         self.slots.reserve_exact(self.live + 1);
+        let patch = self.patch.take();
+        self.live -= usize::from(patch.as_ref().is_some_and(|patch| patch.is_new()));
         for (key, value, mark) in packed.ranges(&self.base) {
             let slot = Slot::new(Part::Base(key), Some(Part::Base(value)), mark);
             self.slots.push(Slot { was_unmarked: mark == Mark::None, ..slot });
         }
         self.index_if_many();
+        if let Some(Patch { key, value, mark, .. }) = patch.map(|patch| *patch) {
+            let base = self.base.clone();
+            self.set_slot(key.of(&base), value, mark);
+        }
     }
 
     fn entry<'a>(&'a self, slot: &'a Slot) -> Option<Entry<'a>> {

@@ -29,7 +29,8 @@ impl Values {
         };
         let slots: Vec<Slot> = split.pieces.iter().map(slot).collect();
         let split = Some(std::sync::Arc::new(split));
-        let mut values = Self { base, packed: None, live: slots.len(), slots, index: None, split };
+        let mut values =
+            Self { base, packed: None, patch: None, live: slots.len(), slots, index: None, split };
         values.index_if_many();
         values
     }

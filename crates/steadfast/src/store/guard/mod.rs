@@ -130,13 +130,21 @@ impl<S: Store> Guarded<S> {
     where
         F: Future<Output = Result<T>>,
     {
-        let answer = self.once(call, pin!(ask())).await;
-        match answer {
-            Err(error) if self.may_try_again(call, &error).await => {
-                self.once(call.again(), pin!(ask())).await
-            }
+        match self.once(call, pin!(ask())).await {
+            // Boxed, as the second try is in each of these: calls carry no room for what is rarely done.
+            Err(error) if is_outage(&error) => Box::pin(self.try_again(call, error, ask)).await,
             answer => answer,
         }
+    }
+
+    async fn try_again<T, F>(&self, call: Call, error: Error, ask: impl Fn() -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T>>,
+    {
+        if !self.may_try_again(call).await {
+            return Err(error);
+        }
+        self.once(call.again(), pin!(ask())).await
     }
 
     /// Takes a lease, also if the caller is gone before the answer comes. Then the lease is given back: the
@@ -154,11 +162,63 @@ impl<S: Store> Guarded<S> {
         })
     }
 
-    /// Waits for the second try, if there is time for one.
-    async fn may_try_again(&self, call: Call, error: &Error) -> bool {
+    /// Finds out whether a record was created all the same.
+    async fn look_for_created(
+        &self,
+        call: Call,
+        error: Error,
+        key: &StoreKey,
+        record: &Record,
+    ) -> Result<Created> {
+        if !self.may_try_again(call).await {
+            return Err(error);
+        }
+        match self.has_arrived(call, key, record.version).await {
+            Ok(true) => Ok(Created::Stored),
+            Ok(false) | Err(_) => Err(error),
+        }
+    }
+
+    async fn update_again(
+        &self,
+        call: Call,
+        error: Error,
+        (key, seen, record, lease): (&StoreKey, Version, &Record, LeaseEnd),
+    ) -> Result<Updated> {
+        if !self.may_try_again(call).await {
+            return Err(error);
+        }
+        let updated = self.once(call.again(), pin!(self.store.update(key, seen, record, lease))).await?;
+        match updated {
+            Updated::Stale if self.has_arrived(call, key, record.version).await? => Ok(Updated::Stored),
+            // Somebody wrote after this write, or instead of it: nobody can tell.
+            Updated::Stale => Err(error),
+            answer => Ok(answer),
+        }
+    }
+
+    async fn delete_again(
+        &self,
+        call: Call,
+        error: Error,
+        key: &StoreKey,
+        seen: Option<Version>,
+    ) -> Result<Deleted> {
+        if !self.may_try_again(call).await {
+            return Err(error);
+        }
+        match self.once(call.again(), pin!(self.store.delete(key, seen))).await? {
+            // The first one did it, or somebody else: it is gone as asked.
+            Deleted::Missing => Ok(Deleted::Gone),
+            deleted => Ok(deleted),
+        }
+    }
+
+    /// Waits for the second try after an outage, if there is time for one.
+    async fn may_try_again(&self, call: Call) -> bool {
         let pause = jittered(PAUSE);
         let is_open = call.domain.is_some_and(|domain| self.breakers.of(domain).is_open());
-        if is_open || !is_outage(error) || Instant::now() + 2 * pause > call.until {
+        if is_open || Instant::now() + 2 * pause > call.until {
             return false;
         }
         sleep(pause).await;
@@ -229,13 +289,9 @@ impl<S: Store> Store for Guarded<S> {
 
     async fn create(&self, key: &StoreKey, record: &Record) -> Result<Created> {
         let call = self.on(Op::Create, key);
-        let created = self.once(call, pin!(self.store.create(key, record))).await;
-        match created {
-            Err(error) if self.may_try_again(call, &error).await => {
-                match self.has_arrived(call, key, record.version).await {
-                    Ok(true) => Ok(Created::Stored),
-                    Ok(false) | Err(_) => Err(error),
-                }
+        match self.once(call, pin!(self.store.create(key, record))).await {
+            Err(error) if is_outage(&error) => {
+                Box::pin(self.look_for_created(call, error, key, record)).await
             }
             answer => answer,
         }
@@ -249,17 +305,11 @@ impl<S: Store> Store for Guarded<S> {
         lease: LeaseEnd,
     ) -> Result<Updated> {
         let call = self.on(Op::Update, key);
-        let updated = self.once(call, pin!(self.store.update(key, seen, record, lease))).await;
-        let error = match updated {
-            Err(error) if self.may_try_again(call, &error).await => error,
-            answer => return answer,
-        };
-        let updated = self.once(call.again(), pin!(self.store.update(key, seen, record, lease))).await?;
-        match updated {
-            Updated::Stale if self.has_arrived(call, key, record.version).await? => Ok(Updated::Stored),
-            // Somebody wrote after this write, or instead of it: nobody can tell.
-            Updated::Stale => Err(error),
-            answer => Ok(answer),
+        match self.once(call, pin!(self.store.update(key, seen, record, lease))).await {
+            Err(error) if is_outage(&error) => {
+                Box::pin(self.update_again(call, error, (key, seen, record, lease))).await
+            }
+            answer => answer,
         }
     }
 
@@ -294,15 +344,8 @@ impl<S: Store> Store for Guarded<S> {
 
     async fn delete(&self, key: &StoreKey, seen: Option<Version>) -> Result<Deleted> {
         let call = self.on(Op::Delete, key);
-        let deleted = self.once(call, pin!(self.store.delete(key, seen))).await;
-        match deleted {
-            Err(error) if self.may_try_again(call, &error).await => {
-                match self.once(call.again(), pin!(self.store.delete(key, seen))).await? {
-                    // The first one did it, or somebody else: it is gone as asked.
-                    Deleted::Missing => Ok(Deleted::Gone),
-                    deleted => Ok(deleted),
-                }
-            }
+        match self.once(call, pin!(self.store.delete(key, seen))).await {
+            Err(error) if is_outage(&error) => Box::pin(self.delete_again(call, error, key, seen)).await,
             answer => answer,
         }
     }

@@ -11,7 +11,7 @@
 //!   index entries change in the same step as their records.
 //! - A load copies no payload and holds up only writers of the same 256th of the keys.
 //! - It keeps no more than its records: nothing in the background, no log, no history. A record costs its
-//!   payload and 150 to 220 bytes (its tables grow by doubling); one that is bound to a user, 50 more.
+//!   payload and 160 to 280 bytes (its tables grow by doubling); one that is bound to a user, 50 more.
 //!
 //! # What it does not
 //!
