@@ -226,6 +226,7 @@ impl Exchange {
         if let Some(handed) = turn.take_handed()
             && let Some(found) = Box::pin(self.take_over(handed, key)).await
         {
+            self.core.observer.tell(EventKind::HandedOver, key);
             // It was committed after this request came.
             let judged = self.judge(key, token, found, self.arrived, client);
             turn.opens_with(secrets(&judged));
