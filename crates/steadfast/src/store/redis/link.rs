@@ -128,9 +128,14 @@ impl Link {
     /// Sends a command over a connection that is at hand, as [`send`](Self::send) does.
     pub(super) async fn send_over(self: &Arc<Self>, live: &Arc<Live>, cmd: &Cmd) -> Result<Value, Fault> {
         match self.send_once(live, cmd).await {
-            Err(Fault::Refused(Refusal::ReadOnly)) => self.send_once(&self.live().await?, cmd).await,
+            // Boxed, as all that is rare: each call has room for what is not.
+            Err(Fault::Refused(Refusal::ReadOnly)) => Box::pin(self.send_anew(cmd)).await,
             answer => answer,
         }
+    }
+
+    async fn send_anew(self: &Arc<Self>, cmd: &Cmd) -> Result<Value, Fault> {
+        self.send_once(&self.live().await?, cmd).await
     }
 
     async fn send_once(self: &Arc<Self>, live: &Arc<Live>, cmd: &Cmd) -> Result<Value, Fault> {
@@ -152,7 +157,7 @@ impl Link {
         cmd: &Cmd,
     ) -> Result<Value, Fault> {
         match self.send_over(live, cmd).await {
-            Err(Fault::Refused(Refusal::NoScript)) => self.send(&with_text(cmd, script)).await,
+            Err(Fault::Refused(Refusal::NoScript)) => Box::pin(self.send(&with_text(cmd, script))).await,
             answer => answer,
         }
     }
