@@ -38,8 +38,8 @@ impl Shared {
     }
 
     /// Stores as PHP does: whatever was there, for a whole lifetime.
-    async fn store(&self, id: &str, stored: &str) {
-        let payload = Bytes::copy_from_slice(stored.as_bytes());
+    async fn store(&self, id: &str, stored: impl AsRef<[u8]>) {
+        let payload = Bytes::copy_from_slice(stored.as_ref());
         let expires_at = self.site.clock.now() + Duration::from_secs(7_200);
         let record = Record { version: Version::of_content(&payload), payload, expires_at, user: None };
         let _ = self.site.store.delete(&key(id), None).await.unwrap();
@@ -381,11 +381,33 @@ async fn from_the_first_page_on_it_is_known_how_old_an_id_is() {
 #[tokio::test]
 async fn a_session_in_another_format_is_left_alone_and_the_setting_is_named() {
     let shared = Shared::new(|p| p);
-    for (stored, format) in [("a:1:{s:1:\"n\";i:1;}", "php_serialize"), ("\u{1}ni:1;", "php_binary")] {
-        let mut visitor = shared.visitor(stored).await;
+    let php_wrote = |program: &str| {
+        let printed = std::process::Command::new("php").args(["-r", program]).output().expect("php runs");
+        printed.stdout
+    };
+    let values = "['n' => 1, 'user' => 'alice', 'list' => [1, 2.5, null], 'o' => new DateTime('@0')]";
+    let sessions = [
+        b"a:1:{s:1:\"n\";i:1;}".to_vec(),
+        b"\x01ni:1;".to_vec(),
+        php_wrote(&format!("echo igbinary_serialize({values});")),
+        php_wrote("echo igbinary_serialize([]);"),
+        // To PHP's own format a key and its value, both.
+        php_wrote("echo igbinary_serialize(['k' => 'x|i:1;']);"),
+        php_wrote("echo msgpack_serialize(['k' => 'x|i:1;']);"),
+        php_wrote(&format!("echo msgpack_serialize({values});")),
+        php_wrote("echo msgpack_serialize(array_fill_keys(range('a', 'z'), true));"),
+        b"\x28\xb5\x2f\xfd\x20\x01\x09\x00\x00\x61".to_vec(),
+    ];
+    for stored in sessions {
+        shared.store(ID, &stored).await;
+        let mut visitor = shared.visitor_with(ID);
         let reply = visitor.reply(|s| s.set("n", 2)).await;
-        assert_eq!(reply.status(), 500, "{format}");
-        assert_eq!(shared.stored(ID).await.unwrap(), stored);
+        assert_eq!(reply.status(), 500, "{stored:x?}");
+        assert_eq!(reply.set_cookies().count(), 0);
+        let Loaded::Found(found) = shared.site.store.load(&key(ID)).await.unwrap() else {
+            panic!("{stored:x?} is gone")
+        };
+        assert_eq!(found.record.payload, stored);
     }
     assert_eq!(shared.site.events.count(EventKind::Anomaly(Anomaly::DamagedRecord)), 0);
 }
