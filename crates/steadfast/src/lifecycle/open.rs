@@ -198,12 +198,13 @@ impl Exchange {
         client: &Client,
     ) -> Result<Option<Entered>> {
         let asked = self.core.asks();
+        let again = self.again(token.as_ref());
         let judged = match self.core.store.load(&key).await {
             Ok(Loaded::Missing) => return Ok(self.no_record(&key)),
             Ok(Loaded::Found(found)) => self.judge(key, token, found, asked, client),
             Err(error) => Err(error),
         };
-        self.unless_damaged(&key, judged).await
+        self.unless_damaged(key, judged, None, again, client).await
     }
 
     /// Takes the session's turn on this node and its lease in the store, then lets the request in.
@@ -243,8 +244,9 @@ impl Exchange {
         if let Some(found) = turn.take_handed_record(&self.core, &key).await {
             self.core.observer.tell(EventKind::HandedOver, &key);
             // It was committed after this request came.
+            let (again, lease) = (self.again(token.as_ref()), turn.lease().map(|held| held.token));
             let judged = self.judge(key, token, found, self.arrived, client);
-            return self.seat(turn, self.unless_damaged(&key, judged).await?);
+            return self.seat(turn, self.unless_damaged(key, judged, lease, again, client).await?);
         }
         let mut looked = false;
         loop {
@@ -252,7 +254,13 @@ impl Exchange {
             let lease = Lease { token: lease_token, ttl: self.core.policy.lease };
             let asked = self.core.asks();
             let acquired = match self.acquire(&turn, &key, lease).await {
-                Err(error) => return self.unless_damaged(&key, Err(error)).await,
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    match self.damaged(&key, Some(lease_token)).await? {
+                        None => return Ok(None),
+                        Some(_) => continue,
+                    }
+                }
+                Err(error) => return Err(self.failed(error, &key)),
                 Ok(acquired) => acquired,
             };
             match acquired {
@@ -262,8 +270,10 @@ impl Exchange {
                     if looked {
                         self.core.observer.waited(&key, came.elapsed());
                     }
+                    let again = self.again(token.as_ref());
                     let judged = self.judge(key, token, found, asked, client);
-                    return self.seat(turn, self.unless_damaged(&key, judged).await?);
+                    let lease = Some(lease_token);
+                    return self.seat(turn, self.unless_damaged(key, judged, lease, again, client).await?);
                 }
                 Acquired::Busy if !looked => {
                     looked = true;
@@ -307,16 +317,34 @@ impl Exchange {
         Ok(Some(entered))
     }
 
+    /// Returns what a request is judged by if it has to be judged once more.
+    fn again(&self, token: Option<&Token>) -> Option<Token> {
+        self.core.php.as_ref().and(token).cloned()
+    }
+
     /// Moves damaged bytes away, and tells of other failures.
+    ///
+    /// What PHP has written since they were read is no damage: the request is judged by it, `again`.
     async fn unless_damaged(
         &self,
-        key: &StoreKey,
+        key: StoreKey,
         judged: Result<Option<Entered>>,
+        lease: Option<LeaseToken>,
+        again: Option<Token>,
+        client: &Client,
     ) -> Result<Option<Entered>> {
-        match judged {
-            Err(error) if error.kind() == ErrorKind::Corrupt => Box::pin(self.damaged(key)).await,
-            judged => judged.map_err(|error| self.failed(error, key)),
-        }
+        let judged = match judged {
+            Err(error) if error.kind() == ErrorKind::Corrupt => match self.damaged(&key, lease).await? {
+                None => return Ok(None),
+                Some(found) => self.judge(key, again, found, self.core.asks(), client),
+            },
+            judged => judged,
+        };
+        judged.map_err(|error| self.failed(error, &key))
+    }
+
+    async fn damaged(&self, key: &StoreKey, lease: Option<LeaseToken>) -> Result<Option<Found>> {
+        Box::pin(self.core.set_aside(key, lease)).await.map_err(|error| self.failed(error, key))
     }
 
     /// Lets a request into a record, or not.
@@ -432,11 +460,6 @@ impl Exchange {
     fn no_record<T>(&self, key: &StoreKey) -> Option<T> {
         self.core.observer.tell(EventKind::Missing, key);
         None
-    }
-
-    async fn damaged<T>(&self, key: &StoreKey) -> Result<Option<T>> {
-        self.core.set_aside(key).await.map_err(|error| self.failed(error, key))?;
-        Ok(None)
     }
 
     pub(super) fn failed(&self, error: Error, key: &StoreKey) -> Error {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use steadfast::store::{Created, Loaded, Record, SharedName, Store as _, StoreKey, Version};
-use steadfast::testing::Reply;
+use steadfast::testing::{Op, Reply};
 use steadfast::{Anomaly, Clock as _, ErrorKind, EventKind, Layout, PolicyBuilder};
 
 use crate::site::{Site, Visitor};
@@ -276,6 +276,18 @@ async fn a_sign_out_ends_the_copy_too() {
     assert_eq!((shared.stored(&id).await, shared.stored(ID).await), (None, None));
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_copy_of_a_session_that_php_ended_ends_with_its_window() {
+    let shared = rotating();
+    let mut visitor = shared.visitor(&format!("__ci_last_regenerate|i:{NOW};a|i:1;")).await;
+    let (id, _) = rotated(&shared, &mut visitor).await;
+    let _ = shared.site.store.delete(&key(&id), None).await.unwrap();
+    shared.pass(62);
+    // Nobody asks for the session any more: the node that rotated remembers the copy.
+    tokio::time::sleep(Duration::from_secs(62)).await;
+    assert_eq!(shared.stored(ID).await, None);
+}
+
 #[tokio::test]
 async fn without_copies_the_old_id_ends_at_once() {
     let shared = Shared::new(|p| p.regenerate_destroy(true));
@@ -366,6 +378,25 @@ async fn a_session_that_is_damaged_is_set_aside() {
     assert_eq!(shared.site.events.count(EventKind::Anomaly(Anomaly::DamagedRecord)), 1);
     let reply = visitor.reply(|s| s.set("n", 1)).await;
     assert_eq!(reply.status(), 200);
+}
+
+#[tokio::test]
+async fn what_php_writes_in_the_place_of_damaged_bytes_is_the_session() {
+    let shared = Shared::new(|p| p);
+    let visitor = shared.visitor("a|i:1;junk").await;
+    let (mut view, mut merge) = (visitor.clone(), visitor);
+    // Both have read the bytes, and go to look at them again under the lock.
+    let gate = shared.site.store.faults().hold(Op::Acquire);
+    let view = tokio::spawn(async move { view.view(|s| s.get::<i64>("a")).await });
+    let merge = tokio::spawn(async move { merge.merge(|s| s.set("b", 1)).await });
+    gate.arrived(2).await;
+    shared.store(ID, "a|i:2;").await;
+    gate.open();
+    assert_eq!(view.await.unwrap(), Some(2));
+    merge.await.unwrap();
+    let stored = shared.stored(ID).await.unwrap();
+    assert_eq!(stored, format!("__ci_last_regenerate|i:{NOW};a|i:2;b|i:1;"));
+    assert_eq!(shared.site.events.count(EventKind::Anomaly(Anomaly::DamagedRecord)), 0);
 }
 
 #[tokio::test]
