@@ -24,7 +24,7 @@ impl PhpLayout {
     /// another format than the policy says: that is no damage, and nothing is to be put aside.
     pub(crate) fn read(&self, key: &StoreKey, record: &Record, now: Timestamp) -> Result<Contents> {
         if let Some(written) = foreign_format(&record.payload) {
-            return Err(written_as(written, self.format));
+            return Err(not_read(written));
         }
         let split = php::split(self.format, &record.payload)
             .map_err(|error| other_format(&record.payload, self.format).unwrap_or(error))?;
@@ -115,7 +115,7 @@ fn other_format(payload: &[u8], expected: PhpFormat) -> Option<Error> {
     let reads = |format: &PhpFormat| php::split(*format, payload).is_ok_and(|split| !split.pieces.is_empty());
     let written = match formats.into_iter().filter(|format| *format != expected).find(reads) {
         Some(format) => format.as_str(),
-        None if IGBINARY.iter().any(|start| payload.starts_with(start)) => "igbinary",
+        None if IGBINARY.iter().any(|start| payload.starts_with(start)) => return Some(not_read("igbinary")),
         None if payload.starts_with(ZSTD) => {
             return Some(Error::new(
                 ErrorKind::InvalidConfig,
@@ -125,6 +125,15 @@ fn other_format(payload: &[u8], expected: PhpFormat) -> Option<Error> {
         None => return None,
     };
     Some(written_as(written, expected))
+}
+
+fn not_read(written: &str) -> Error {
+    Error::new(
+        ErrorKind::InvalidConfig,
+        format!(
+            "PHP writes sessions as `{written}`, which is not read here: set PHP's `session.serialize_handler` to `php`, and `php_format` with it"
+        ),
+    )
 }
 
 fn written_as(written: &str, expected: PhpFormat) -> Error {
