@@ -98,7 +98,7 @@ fn foreign_format(payload: &[u8]) -> Option<&'static str> {
 
 /// Recognizes msgpack by being the map that a session is there, to the last byte.
 fn is_msgpack(payload: &[u8]) -> bool {
-    const MAX_DEPTH: usize = 512;
+    const MAX_DEPTH: usize = 128;
     let mut rest = payload;
     let mut reader = rmp_serde::Deserializer::new(&mut rest);
     reader.set_max_depth(MAX_DEPTH);
