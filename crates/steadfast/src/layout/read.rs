@@ -1,6 +1,7 @@
 //! From PHP's bytes to what the life cycle works with: a header, and values with their marks.
 
-use serde::de::DeserializeOwned;
+use serde::Deserialize as _;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::forwarding::{Left, Origin, PhpSide, own};
 use super::kept_origin::{KeptOrigin, Sums};
@@ -22,6 +23,9 @@ impl PhpLayout {
     /// [`ErrorKind::Corrupt`] for what PHP would not read either, [`ErrorKind::InvalidConfig`] for a session in
     /// another format than the policy says: that is no damage, and nothing is to be put aside.
     pub(crate) fn read(&self, key: &StoreKey, record: &Record, now: Timestamp) -> Result<Contents> {
+        if let Some(written) = foreign_format(&record.payload) {
+            return Err(not_read(written));
+        }
         let split = php::split(self.format, &record.payload)
             .map_err(|error| other_format(&record.payload, self.format).unwrap_or(error))?;
         let mut values = Values::of_php(record.payload.clone(), split);
@@ -80,23 +84,66 @@ fn name(Text(user): Text) -> Option<String> {
     String::from_utf8(user).ok().filter(|user| !user.is_empty())
 }
 
+/// Recognizes the formats that are not read here.
+///
+/// Before anything else: a session whose last text looks like a value (`x|i:1;`) can be read in PHP's own format, as one
+/// odd key, and would be written over. No program has keys that begin like these.
+fn foreign_format(payload: &[u8]) -> Option<&'static str> {
+    // The header, and the array that a session is.
+    if let [0, 0, 0, 1 | 2, 0x14..=0x16, ..] = payload {
+        return Some("igbinary");
+    }
+    is_msgpack(payload).then_some("msgpack")
+}
+
+/// Recognizes msgpack by being the map that a session is there, to the last byte.
+fn is_msgpack(payload: &[u8]) -> bool {
+    const MAX_DEPTH: usize = 128;
+    let mut rest = payload;
+    let mut reader = rmp_serde::Deserializer::new(&mut rest);
+    reader.set_max_depth(MAX_DEPTH);
+    matches!(payload, [0x80..=0x8f | 0xde | 0xdf, ..])
+        && IgnoredAny::deserialize(&mut reader).is_ok()
+        && rest.is_empty()
+}
+
 /// Explains a session that can't be read in the format that the policy says, but in another one.
 fn other_format(payload: &[u8], expected: PhpFormat) -> Option<Error> {
     const IGBINARY: [&[u8]; 2] = [&[0, 0, 0, 1], &[0, 0, 0, 2]];
+    const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
     let formats = [PhpFormat::Php, PhpFormat::PhpSerialize, PhpFormat::PhpBinary];
     let reads = |format: &PhpFormat| php::split(*format, payload).is_ok_and(|split| !split.pieces.is_empty());
     let written = match formats.into_iter().filter(|format| *format != expected).find(reads) {
         Some(format) => format.as_str(),
-        None if IGBINARY.iter().any(|start| payload.starts_with(start)) => "igbinary",
+        None if IGBINARY.iter().any(|start| payload.starts_with(start)) => return Some(not_read("igbinary")),
+        None if payload.starts_with(ZSTD) => {
+            return Some(Error::new(
+                ErrorKind::InvalidConfig,
+                "PHP compresses sessions, which is not read here: set phpredis' `redis.session.compression` to `none`",
+            ));
+        }
         None => return None,
     };
+    Some(written_as(written, expected))
+}
+
+fn not_read(written: &str) -> Error {
+    Error::new(
+        ErrorKind::InvalidConfig,
+        format!(
+            "PHP writes sessions as `{written}`, which is not read here: set PHP's `session.serialize_handler` to `php`, and `php_format` with it"
+        ),
+    )
+}
+
+fn written_as(written: &str, expected: PhpFormat) -> Error {
     let expected = expected.as_str();
-    Some(Error::new(
+    Error::new(
         ErrorKind::InvalidConfig,
         format!(
             "PHP writes sessions as `{written}`, and `php_format` is `{expected}`; make both sides agree: PHP's setting is `session.serialize_handler`"
         ),
-    ))
+    )
 }
 
 /// Gives flash and temp values their marks, and returns what stands for the time of the last change to the

@@ -25,11 +25,11 @@ use std::time::Duration;
 use crate::carrier::Carrier;
 use crate::cookie::CookieWriter;
 use crate::error::Result;
-use crate::events::{EventKind, Observer};
+use crate::events::{Anomaly, EventKind, Observer};
 use crate::layout::PhpLayout;
 use crate::policy::Policy;
 use crate::record::Header;
-use crate::store::{LeaseToken, SharedStore, Store as _, StoreKey};
+use crate::store::{Found, LeaseToken, SharedStore, Store as _, StoreKey};
 use crate::time::{Clock, Timestamp};
 
 use desk::Desk;
@@ -158,9 +158,17 @@ impl Core {
     }
 
     /// Moves damaged bytes away, so that the session starts anew and an operator can look at them.
-    pub(crate) async fn set_aside(&self, key: &StoreKey) -> Result<()> {
-        self.observer.alarm(crate::events::Anomaly::DamagedRecord, Some(key));
-        self.store.set_aside(key).await
+    ///
+    /// Returns what PHP has stored in their place since they were read, which is left where it is.
+    pub(crate) async fn set_aside(&self, key: &StoreKey, lease: Option<LeaseToken>) -> Result<Option<Found>> {
+        #[cfg(feature = "php")]
+        if self.php.is_some() {
+            return self.set_aside_under_lock(key, lease).await;
+        }
+        #[cfg(not(feature = "php"))]
+        let _ = lease;
+        self.observer.alarm(Anomaly::DamagedRecord, Some(key));
+        self.store.set_aside(key).await.map(|()| None)
     }
 }
 

@@ -259,6 +259,33 @@ impl Core {
         }
     }
 
+    /// Moves damaged bytes away if they are there still: under PHP's lock, that of `lease` if it has it. Returns what is
+    /// there instead, if PHP has written since.
+    pub(super) async fn set_aside_under_lock(
+        &self,
+        key: &StoreKey,
+        lease: Option<LeaseToken>,
+    ) -> Result<Option<Found>> {
+        let token = lease.unwrap_or_else(LeaseToken::fresh);
+        match self.await_lock(key, token).await {
+            Ok(None) => return Ok(None),
+            Ok(Some(found)) => match self.read(key, &found.record, found.now) {
+                Err(error) if error.kind() == ErrorKind::Corrupt => {}
+                _ => {
+                    if lease.is_none() {
+                        self.store.release(key, token).await?;
+                    }
+                    return Ok(Some(found));
+                }
+            },
+            // What the driver itself can't read it looks at again, under the lock.
+            Err(error) if error.kind() == ErrorKind::Corrupt => {}
+            Err(error) => return Err(error),
+        }
+        self.observer.alarm(Anomaly::DamagedRecord, Some(key));
+        self.store.set_aside(key).await.map(|()| None)
+    }
+
     /// Waits for PHP's lock, and reads the record; `None` if there is none.
     async fn await_lock(&self, key: &StoreKey, token: LeaseToken) -> Result<Option<Found>> {
         let lease = Lease { token, ttl: self.policy.lease };

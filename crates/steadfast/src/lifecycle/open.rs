@@ -204,7 +204,7 @@ impl Exchange {
             Ok(Loaded::Found(found)) => self.judge(key, token, found, asked, client),
             Err(error) => Err(error),
         };
-        self.unless_damaged(key, judged).await
+        self.unless_damaged(key, token, judged, None, client).await
     }
 
     /// Takes the session's turn on this node and its lease in the store, then lets the request in.
@@ -230,14 +230,21 @@ impl Exchange {
             // It was committed after this request came.
             let judged = self.judge(key, token, found, self.arrived, client);
             turn.opens_with(secrets(&judged));
-            return Ok(seat(turn, self.unless_damaged(key, judged).await?));
+            let lease = turn.lease();
+            return Ok(seat(turn, self.unless_damaged(key, token, judged, lease, client).await?));
         }
         let mut looked = false;
         loop {
             let lease = turn.lease().unwrap_or_else(LeaseToken::fresh);
             let asked = self.core.asks();
             match self.acquire(&mut turn, key, lease).await {
-                Err(error) => return self.unless_damaged(key, Err(error)).await,
+                Err(error) if error.kind() == ErrorKind::Corrupt => {
+                    match self.damaged(key, Some(lease)).await? {
+                        None => return Ok(None),
+                        Some(_) => continue,
+                    }
+                }
+                Err(error) => return Err(self.failed(error, key)),
                 Ok(Acquired::Missing) => return Ok(self.no_record(key)),
                 Ok(Acquired::Held(found)) => {
                     let judged = self.judge(key, token, found, asked, client);
@@ -245,7 +252,8 @@ impl Exchange {
                     if looked {
                         self.core.observer.waited(key, came.elapsed());
                     }
-                    return Ok(seat(turn, self.unless_damaged(key, judged).await?));
+                    let lease = Some(lease);
+                    return Ok(seat(turn, self.unless_damaged(key, token, judged, lease, client).await?));
                 }
                 Ok(Acquired::Busy) if !looked => {
                     looked = true;
@@ -311,15 +319,28 @@ impl Exchange {
     }
 
     /// Moves damaged bytes away, and tells of other failures.
+    ///
+    /// What PHP has written since they were read is no damage: the request is judged by it.
     async fn unless_damaged(
         &self,
         key: &StoreKey,
+        token: &mut Option<Token>,
         judged: Result<Option<Entered>>,
+        lease: Option<LeaseToken>,
+        client: &Client,
     ) -> Result<Option<Entered>> {
-        match judged {
-            Err(error) if error.kind() == ErrorKind::Corrupt => Box::pin(self.damaged(key)).await,
-            judged => judged.map_err(|error| self.failed(error, key)),
-        }
+        let judged = match judged {
+            Err(error) if error.kind() == ErrorKind::Corrupt => match self.damaged(key, lease).await? {
+                None => return Ok(None),
+                Some(found) => self.judge(key, token, found, self.core.asks(), client),
+            },
+            judged => judged,
+        };
+        judged.map_err(|error| self.failed(error, key))
+    }
+
+    async fn damaged(&self, key: &StoreKey, lease: Option<LeaseToken>) -> Result<Option<Found>> {
+        Box::pin(self.core.set_aside(key, lease)).await.map_err(|error| self.failed(error, key))
     }
 
     /// Lets a request into a record, or not.
@@ -436,11 +457,6 @@ impl Exchange {
     fn no_record<T>(&self, key: &StoreKey) -> Option<T> {
         self.core.observer.tell(EventKind::Missing, key);
         None
-    }
-
-    async fn damaged<T>(&self, key: &StoreKey) -> Result<Option<T>> {
-        self.core.set_aside(key).await.map_err(|error| self.failed(error, key))?;
-        Ok(None)
     }
 
     pub(super) fn failed(&self, error: Error, key: &StoreKey) -> Error {

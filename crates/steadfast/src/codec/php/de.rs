@@ -34,17 +34,29 @@ pub(crate) fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     }
     let (graph, value) = Graph::of_value(bytes).map_err(|Fault| unreadable())?;
     let room = Cell::new(BASE + TIMES * bytes.len());
-    let document = Document { graph: &graph, bytes, room };
+    let document = Document { graph: &graph, bytes, room, is_beyond: Cell::new(false) };
     let node = Node { document: &document, cell: graph.cell_of(value), depth: 0 };
-    T::deserialize(node).map_err(|Unfit| unfit())
+    T::deserialize(node).map_err(|Unfit| if document.is_beyond.get() { beyond() } else { unfit() })
 }
 
 fn unreadable() -> Error {
-    Error::new(ErrorKind::Codec, "the session holds a value under this key that can't be read by itself")
+    Error::new(
+        ErrorKind::Codec,
+        "the session holds a value under this key that can't be read by itself: it contains itself, is nested too \
+         deeply, or refers behind an object whose format only its class knows; it stays as it is for PHP",
+    )
 }
 
 fn unfit() -> Error {
     Error::new(ErrorKind::Codec, "the session holds a value of another type under this key")
+}
+
+fn beyond() -> Error {
+    Error::new(
+        ErrorKind::Codec,
+        "the session holds a value under this key that contains itself, is nested too deeply, or refers to others too \
+         often to be read here; it stays as it is for PHP",
+    )
 }
 
 /// The value is not what the type wants. What its own code says is left out: it can quote the value.
@@ -71,12 +83,19 @@ pub(super) struct Document<'g> {
     bytes: &'g [u8],
     /// What reading may still cost.
     room: Cell<usize>,
+    /// Whether a limit of reading was met.
+    is_beyond: Cell<bool>,
 }
 
 impl<'g> Document<'g> {
     fn charge(&self, cost: usize) -> Result<(), Unfit> {
-        self.room.set(self.room.get().checked_sub(cost).ok_or(Unfit)?);
+        self.room.set(self.room.get().checked_sub(cost).ok_or_else(|| self.beyond())?);
         Ok(())
+    }
+
+    fn beyond(&self) -> Unfit {
+        self.is_beyond.set(true);
+        Unfit
     }
 
     /// Returns the key of an entry.
@@ -106,7 +125,7 @@ impl<'d, 'g> Node<'d, 'g> {
     /// Returns the entries within, one level deeper.
     fn within(self) -> Result<Entries<'d, 'g>, Unfit> {
         if self.depth >= MAX_DEPTH {
-            return Err(Unfit);
+            return Err(self.document.beyond());
         }
         let graph = self.document.graph;
         let cell = graph.cell(graph.identity(self.cell).unwrap_or(self.cell));

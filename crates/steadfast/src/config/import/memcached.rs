@@ -3,8 +3,24 @@
 use super::query::encode;
 use super::redis::{Found, Grammar};
 
+/// How sessions are spread over servers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Spread {
+    /// By the remainder of a hash, as CodeIgniter's client does.
+    Modulo,
+    /// On a ring, as php-memcached's session handler does unless told otherwise.
+    Unweighted,
+    /// On a ring, by weights.
+    Weighted,
+}
+
 /// Reads servers with commas between them; else says why they can't be used.
-pub(super) fn read(path: &str, grammar: Grammar, prefix: Option<&str>) -> Result<Found, &'static str> {
+pub(super) fn read(
+    path: &str,
+    grammar: Grammar,
+    prefix: Option<&str>,
+    spread: Spread,
+) -> Result<Found, &'static str> {
     if path.trim().is_empty() {
         return Err("is empty: CodeIgniter and PHP need a server here");
     }
@@ -27,23 +43,22 @@ pub(super) fn read(path: &str, grammar: Grammar, prefix: Option<&str>) -> Result
     let mut options: Vec<_> = prefix.map(|prefix| format!("prefix={}", encode(prefix))).into_iter().collect();
     if servers.len() > 1 {
         let is_weighted = servers.iter().any(|(_, weight)| *weight > 1);
-        match grammar {
-            // php-memcached's handler takes consistent hashing unless told otherwise.
-            Grammar::Php => {
-                options.push("distribution=unweighted".to_owned());
-                if is_weighted {
-                    notes.push("has weights, which php-memcached's session handler does not heed by default");
-                }
-            }
-            _ if is_weighted => {
-                return Err(
-                    "has weights, by which CodeIgniter's client spreads sessions in a way of its own; \
-                     give all servers the same one",
-                );
-            }
-            // CodeIgniter's client goes by the remainder of a hash.
-            _ => options.push("distribution=modulo".to_owned()),
+        if is_weighted && grammar != Grammar::Php {
+            return Err("has weights, by which CodeIgniter's client spreads sessions in a way of its own; \
+                        give all servers the same one");
         }
+        if is_weighted && spread != Spread::Weighted {
+            notes.push("has weights, which php-memcached's session handler does not heed by default");
+        }
+        options.push(match spread {
+            Spread::Modulo => "distribution=modulo".to_owned(),
+            Spread::Unweighted => "distribution=unweighted".to_owned(),
+            Spread::Weighted => {
+                let weights: Vec<_> =
+                    servers.iter().map(|(_, weight)| (*weight).max(1).to_string()).collect();
+                format!("distribution=weighted&weights={}", weights.join(","))
+            }
+        });
     }
     if !options.is_empty() {
         dsn = dsn + "?" + &options.join("&");

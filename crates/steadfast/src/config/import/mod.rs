@@ -21,6 +21,7 @@ use super::Settings;
 use crate::error::{Error, ErrorKind, Result};
 use crate::policy::{Fault, Layout};
 use database::Databases;
+use memcached::Spread;
 use redis::Grammar;
 use source::{Assignment, Value};
 
@@ -42,6 +43,8 @@ struct Import {
     databases: Databases,
     /// What php-memcached's keys begin with, where it is told.
     memcached_prefix: Option<String>,
+    /// How php-memcached's session handler spreads sessions over servers.
+    memcached_spread: Spread,
 }
 
 impl Import {
@@ -54,6 +57,7 @@ impl Import {
             save_path: None,
             databases: Databases::default(),
             memcached_prefix: None,
+            memcached_spread: Spread::Unweighted,
         }
     }
 
@@ -154,7 +158,9 @@ impl Import {
             }
             "MemcachedHandler" | "memcached" => {
                 let prefix = self.memcached_prefix.take();
-                let found = memcached::read(&text.unwrap_or_default(), self.grammar(), prefix.as_deref());
+                let spread = if self.layout == Layout::Php { self.memcached_spread } else { Spread::Modulo };
+                let found =
+                    memcached::read(&text.unwrap_or_default(), self.grammar(), prefix.as_deref(), spread);
                 self.take_found(&label, found);
             }
             kind @ ("DatabaseHandler" | "MySQLiHandler" | "PostgreHandler" | "database") => {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::memcached::Spread;
 use super::{Import, placed, required};
 use crate::config::Settings;
 use crate::error::Result;
@@ -101,6 +102,10 @@ struct Ini {
     sid_length: Option<(String, u32)>,
     sid_bits: Option<(String, u32)>,
     memcached_prefix: Option<String>,
+    /// Whether Memcached's servers are a ring.
+    memcached_ring: Option<bool>,
+    /// Whether those of a ring have weights.
+    memcached_weights: bool,
 }
 
 impl Import {
@@ -128,6 +133,11 @@ impl Import {
             "session.sid_length" => ini.sid_length = self.ini_number(label, value),
             "session.sid_bits_per_character" => ini.sid_bits = self.ini_number(label, value),
             "memcached.sess_prefix" => ini.memcached_prefix = Some(value.into()),
+            "memcached.sess_consistent_hash" => ini.memcached_ring = Some(switch(value) == "true"),
+            "memcached.sess_consistent_hash_type" => ini.memcached_weights = value == "ketama_weighted",
+            "redis.session.compression" if switch(value) != "false" => {
+                self.fault(label, "compresses sessions, which is not read here; set it to `none`");
+            }
             _ => self.remark_ini(name, label, switch(value)),
         }
     }
@@ -169,6 +179,10 @@ impl Import {
             ("session.cache_limiter", value) if !["nocache", ""].contains(&value) => {
                 "is not taken over: responses with a session are not stored by caches, unless the handler says so"
             }
+            ("memcached.sess_number_of_replicas", number) if number.parse() != Ok(0) && number != "false" => {
+                "is not taken over: there is one copy of each session here, where PHP looks first"
+            }
+            (name, _) if is_unknown(name) => "is no setting of PHP's sessions; is it misspelt?",
             _ => return,
         };
         self.remark(label, what);
@@ -177,7 +191,7 @@ impl Import {
 
 impl Ini {
     fn settle(self, import: &mut Import) {
-        let Self { sid_length, sid_bits, memcached_prefix } = self;
+        let Self { sid_length, sid_bits, memcached_prefix, memcached_ring, memcached_weights } = self;
         if let Some(label) = sid_length.as_ref().or(sid_bits.as_ref()).map(|(label, _)| label.clone()) {
             let length = sid_length.map_or(32, |(_, length)| length);
             let bits = sid_bits.map_or(4, |(_, bits)| bits);
@@ -185,6 +199,11 @@ impl Ini {
         }
         let is_memcached = import.driver.as_ref().is_some_and(|driver| driver.text == "memcached");
         import.memcached_prefix = memcached_prefix.filter(|_| is_memcached);
+        import.memcached_spread = match memcached_ring {
+            Some(false) => Spread::Modulo,
+            _ if memcached_weights => Spread::Weighted,
+            _ => Spread::Unweighted,
+        };
     }
 }
 
@@ -207,6 +226,39 @@ impl Import {
             );
         }
     }
+}
+
+/// Reports whether a setting begins as PHP's of sessions do, and is none of those that there have been since PHP 5.3.
+fn is_unknown(name: &str) -> bool {
+    const KNOWN: [&str; 26] = [
+        "auto_start",
+        "bug_compat_42",
+        "bug_compat_warn",
+        "cache_expire",
+        "cache_limiter",
+        "cookie_httponly",
+        "entropy_file",
+        "entropy_length",
+        "gc_divisor",
+        "gc_probability",
+        "hash_bits_per_character",
+        "hash_function",
+        "lazy_write",
+        "referer_check",
+        "trans_sid_hosts",
+        "trans_sid_tags",
+        "upload_progress.cleanup",
+        "upload_progress.enabled",
+        "upload_progress.freq",
+        "upload_progress.min_freq",
+        "upload_progress.name",
+        "upload_progress.prefix",
+        "use_cookies",
+        "use_only_cookies",
+        "use_strict_mode",
+        "use_trans_sid",
+    ];
+    name.strip_prefix("session.").is_some_and(|name| !KNOWN.contains(&name))
 }
 
 /// PHP's words for on and off.

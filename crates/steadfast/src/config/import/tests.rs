@@ -474,6 +474,15 @@ mod php_ini {
             "memcached.sess_prefix=\"m.\"\nsession.save_handler=memcached\nsession.save_path=\"a:1,b:2\"",
             Some("memcached://a:1,b:2?prefix=m.&distribution=unweighted"),
         );
+        check_store(
+            "memcached.sess_consistent_hash=Off\nsession.save_handler=memcached\nsession.save_path=\"a:1,b:2\"",
+            Some("memcached://a:1,b:2?distribution=modulo"),
+        );
+        check_store(
+            "memcached.sess_consistent_hash_type=ketama_weighted\nsession.save_handler=memcached\n\
+             session.save_path=\"a:1:3,b:2\"",
+            Some("memcached://a:1,b:2?distribution=weighted&weights=3,1"),
+        );
         check_store("session.save_handler=user", None);
         check_store("php_admin_value[session.save_path] = /pool", Some("files:/pool"));
         check_store("[PATH=/www]\nsession.save_path = /other", None);
@@ -489,6 +498,11 @@ mod php_ini {
         check("session.cookie_secure = no", "session.cookie_secure` is false");
         check("session.cache_limiter = public", "session.cache_limiter` is not taken over");
         check("redis.session.locking_enabled = 0", "redis.session.locking_enabled` is off");
+        check(
+            "memcached.sess_number_of_replicas = 1",
+            "memcached.sess_number_of_replicas` is not taken over",
+        );
+        check("session.gc_maxlifetme = 60", "session.gc_maxlifetme` is no setting of PHP's sessions");
         check("session.sid_length = 22", "session.sid_length` makes ids of less than 128 bits");
         check("session.save_handler = sqlite", "session.save_handler` (`sqlite`) is no handler");
         check_remark(
@@ -500,12 +514,14 @@ mod php_ini {
     #[test]
     fn what_can_t_be_said_is_a_fault() {
         let faults = faults(&ini("session.sid_length = 256\nsession.serialize_handler = igbinary\n\
-             session.sid_bits_per_character = x\nsession.save_path = ${HOME}/s\nsession.name = 12"));
+             session.sid_bits_per_character = x\nsession.save_path = ${HOME}/s\nsession.name = 12\n\
+             redis.session.compression = zstd"));
         let expected = [
             "`php.ini:2 session.serialize_handler` (igbinary) must be `php` or `php_serialize` or `php_binary`",
             "`php.ini:1 session.sid_length` (256x4,22-64x6) is refused: `256x4` is not from 22 to 64 characters long",
             "`php.ini:3 session.sid_bits_per_character` is no number",
             "`php.ini:4 session.save_path` refers to another variable; write its value here",
+            "`php.ini:6 redis.session.compression` compresses sessions, which is not read here; set it to `none`",
             "`cookie_name` (12) is no name of a session for PHP: without dots, and with something other than digits",
         ];
         assert_eq!(faults, expected);

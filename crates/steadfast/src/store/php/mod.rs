@@ -5,6 +5,9 @@
 //! [of the content](super::Version::of_content), and the lease is PHP's own lock, so it does keep PHP from
 //! writing. The deadline follows from the time of the last use and the site's lifetime of a session.
 //! There is no index of users; none of PHP's programs would keep it.
+//!
+//! [`set_aside`](super::Store::set_aside) moves whatever is there if this process holds the lock, as it then has been
+//! looked at under it. Without the lock it moves only what the driver itself can't read, since PHP may have written.
 
 #[cfg(all(unix, feature = "files"))]
 pub mod files;

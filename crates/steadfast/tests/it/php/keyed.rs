@@ -194,6 +194,10 @@ pub(super) async fn the_contract_of_each_call<E: Engine>(engine: &E) {
     assert_eq!(store.delete(&third, Some(two.version)).await.unwrap(), Deleted::Gone);
     assert_eq!((engine.get(&data(&third_id)), engine.get(&lock(&third_id))), (None, None));
     store.set_aside(&new).await.unwrap();
+    assert!(load(&store, &new_id).await.is_some(), "nobody has looked at it under the lock");
+    assert_eq!(engine.get(&lock(&new_id)), None);
+    hold(&store, &new_id, mine).await;
+    store.set_aside(&new).await.unwrap();
     assert_eq!(load(&store, &new_id).await, None);
     assert_eq!(engine.get(&format!("{}:damaged", data(&new_id))).unwrap(), b"n|i:1;");
     assert_eq!(engine.get(&lock(&new_id)), None);

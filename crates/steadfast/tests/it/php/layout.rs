@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use steadfast::store::{Created, Loaded, Record, SharedName, Store as _, StoreKey, Version};
-use steadfast::testing::Reply;
+use steadfast::testing::{Op, Reply};
 use steadfast::{Anomaly, Clock as _, ErrorKind, EventKind, Layout, PolicyBuilder};
 
 use crate::site::{Site, Visitor};
@@ -38,8 +38,8 @@ impl Shared {
     }
 
     /// Stores as PHP does: whatever was there, for a whole lifetime.
-    async fn store(&self, id: &str, stored: &str) {
-        let payload = Bytes::copy_from_slice(stored.as_bytes());
+    async fn store(&self, id: &str, stored: impl AsRef<[u8]>) {
+        let payload = Bytes::copy_from_slice(stored.as_ref());
         let expires_at = self.site.clock.now() + Duration::from_secs(7_200);
         let record = Record { version: Version::of_content(&payload), payload, expires_at, user: None };
         let _ = self.site.store.delete(&key(id), None).await.unwrap();
@@ -276,6 +276,18 @@ async fn a_sign_out_ends_the_copy_too() {
     assert_eq!((shared.stored(&id).await, shared.stored(ID).await), (None, None));
 }
 
+#[tokio::test(start_paused = true)]
+async fn the_copy_of_a_session_that_php_ended_ends_with_its_window() {
+    let shared = rotating();
+    let mut visitor = shared.visitor(&format!("__ci_last_regenerate|i:{NOW};a|i:1;")).await;
+    let (id, _) = rotated(&shared, &mut visitor).await;
+    let _ = shared.site.store.delete(&key(&id), None).await.unwrap();
+    shared.pass(62);
+    // Nobody asks for the session any more: the node that rotated remembers the copy.
+    tokio::time::sleep(Duration::from_secs(62)).await;
+    assert_eq!(shared.stored(ID).await, None);
+}
+
 #[tokio::test]
 async fn without_copies_the_old_id_ends_at_once() {
     let shared = Shared::new(|p| p.regenerate_destroy(true));
@@ -369,6 +381,25 @@ async fn a_session_that_is_damaged_is_set_aside() {
 }
 
 #[tokio::test]
+async fn what_php_writes_in_the_place_of_damaged_bytes_is_the_session() {
+    let shared = Shared::new(|p| p);
+    let visitor = shared.visitor("a|i:1;junk").await;
+    let (mut view, mut merge) = (visitor.clone(), visitor);
+    // Both have read the bytes, and go to look at them again under the lock.
+    let gate = shared.site.store.faults().hold(Op::Acquire);
+    let view = tokio::spawn(async move { view.view(|s| s.get::<i64>("a")).await });
+    let merge = tokio::spawn(async move { merge.merge(|s| s.set("b", 1)).await });
+    gate.arrived(2).await;
+    shared.store(ID, "a|i:2;").await;
+    gate.open();
+    assert_eq!(view.await.unwrap(), Some(2));
+    merge.await.unwrap();
+    let stored = shared.stored(ID).await.unwrap();
+    assert_eq!(stored, format!("__ci_last_regenerate|i:{NOW};a|i:2;b|i:1;"));
+    assert_eq!(shared.site.events.count(EventKind::Anomaly(Anomaly::DamagedRecord)), 0);
+}
+
+#[tokio::test]
 async fn from_the_first_page_on_it_is_known_how_old_an_id_is() {
     let shared = rotating();
     let mut visitor = shared.visitor("a|i:1;").await;
@@ -381,11 +412,33 @@ async fn from_the_first_page_on_it_is_known_how_old_an_id_is() {
 #[tokio::test]
 async fn a_session_in_another_format_is_left_alone_and_the_setting_is_named() {
     let shared = Shared::new(|p| p);
-    for (stored, format) in [("a:1:{s:1:\"n\";i:1;}", "php_serialize"), ("\u{1}ni:1;", "php_binary")] {
-        let mut visitor = shared.visitor(stored).await;
+    let php_wrote = |program: &str| {
+        let printed = std::process::Command::new("php").args(["-r", program]).output().expect("php runs");
+        printed.stdout
+    };
+    let values = "['n' => 1, 'user' => 'alice', 'list' => [1, 2.5, null], 'o' => new DateTime('@0')]";
+    let sessions = [
+        b"a:1:{s:1:\"n\";i:1;}".to_vec(),
+        b"\x01ni:1;".to_vec(),
+        php_wrote(&format!("echo igbinary_serialize({values});")),
+        php_wrote("echo igbinary_serialize([]);"),
+        // To PHP's own format a key and its value, both.
+        php_wrote("echo igbinary_serialize(['k' => 'x|i:1;']);"),
+        php_wrote("echo msgpack_serialize(['k' => 'x|i:1;']);"),
+        php_wrote(&format!("echo msgpack_serialize({values});")),
+        php_wrote("echo msgpack_serialize(array_fill_keys(range('a', 'z'), true));"),
+        b"\x28\xb5\x2f\xfd\x20\x01\x09\x00\x00\x61".to_vec(),
+    ];
+    for stored in sessions {
+        shared.store(ID, &stored).await;
+        let mut visitor = shared.visitor_with(ID);
         let reply = visitor.reply(|s| s.set("n", 2)).await;
-        assert_eq!(reply.status(), 500, "{format}");
-        assert_eq!(shared.stored(ID).await.unwrap(), stored);
+        assert_eq!(reply.status(), 500, "{stored:x?}");
+        assert_eq!(reply.set_cookies().count(), 0);
+        let Loaded::Found(found) = shared.site.store.load(&key(ID)).await.unwrap() else {
+            panic!("{stored:x?} is gone")
+        };
+        assert_eq!(found.record.payload, stored);
     }
     assert_eq!(shared.site.events.count(EventKind::Anomaly(Anomaly::DamagedRecord)), 0);
 }

@@ -15,6 +15,15 @@ mod mysql;
 mod peer;
 #[cfg(all(feature = "mysql", feature = "postgres"))]
 mod postgres;
+#[cfg(all(
+    unix,
+    feature = "memcached",
+    feature = "mysql",
+    feature = "postgres",
+    feature = "redis",
+    feature = "tls"
+))]
+mod reach;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(all(feature = "mysql", feature = "postgres"))]

@@ -196,7 +196,10 @@ fn references_are_followed() {
 }
 
 #[test]
-fn a_value_that_contains_itself_is_an_error() {
+fn a_value_that_contains_itself_is_an_error_that_says_so() {
+    let says = |document: &str| from_slice::<Value>(document.as_bytes()).expect_err("refused").to_string();
+    assert!(says(r#"O:1:"A":1:{s:1:"x";r:1;}"#).contains("contains itself"));
+    assert!(from_slice::<u8>(b"s:1:\"7\";").expect_err("refused").to_string().contains("another type"));
     refused::<Value>("a:1:{i:0;R:1;}");
     refused::<Value>(r#"O:1:"A":1:{s:1:"x";r:1;}"#);
     refused::<Value>("a:4:{i:0;R:1;i:1;R:1;i:2;R:1;i:3;R:1;}");

@@ -15,7 +15,6 @@ use super::purge::Cursor;
 use super::root;
 use super::save_path::SavePath;
 use super::store::PhpFiles;
-use super::unproven::Unproven;
 
 /// Settings of [`PhpFiles`], from [`PhpFiles::options`].
 #[derive(Clone, Debug)]
@@ -76,7 +75,6 @@ impl PhpFilesOptions {
             lifetime: site.lifetime,
             clock,
             cursor: Cursor::default(),
-            unproven: Unproven::default(),
         };
         Ok(PhpFiles::new(files, io, site.lock_wait))
     }

@@ -19,7 +19,7 @@
 //! # How it is built
 //!
 //! From the names up: `save_path` and `names` (where a record is), `root` (the directory), `lock` (the file and
-//! its lock), `record` (what is read and written in which order), `unproven` (what was read beside a writer), `queue`
+//! its lock), `record` (what is read and written in which order), `queue`
 //! (waiting for PHP), `walk` and `purge` (everything beside a single record), `operations` (each operation as one
 //! synchronous step), `store` (the steps on the right thread, under the right lock).
 
@@ -34,7 +34,6 @@ mod record;
 mod root;
 mod save_path;
 mod store;
-mod unproven;
 mod walk;
 
 pub use config::PhpFilesOptions;

@@ -15,7 +15,6 @@ use super::lock::{self, LockedFile, Locking};
 use super::names::Names;
 use super::purge::{Cursor, Purge};
 use super::record::{self, Content};
-use super::unproven::Unproven;
 use super::{root, walk};
 
 /// The session files of a site.
@@ -30,7 +29,6 @@ pub(super) struct Files {
     pub(super) lifetime: Duration,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) cursor: Cursor,
-    pub(super) unproven: Unproven,
 }
 
 /// What a reading without the lock found.
@@ -57,7 +55,7 @@ impl Files {
         let Some(file) = root::open_file(&path, self.user)? else { return Ok(Peeked::Missing) };
         // Shared with other readers; a writer has it for itself alone.
         if file.try_lock_shared().is_ok() {
-            let read = self.read(key, &LockedFile { file, path })?;
+            let read = self.read(&LockedFile { file, path })?;
             return Ok(read.map_or(Peeked::Missing, Peeked::Found));
         }
         let content = match record::peek(&file)? {
@@ -65,14 +63,12 @@ impl Files {
             None if final_try => record::read(&file)?,
             None => return Ok(Peeked::Unsettled),
         };
-        self.unproven.note(key, Version::of_content(&content.payload));
         Ok(Peeked::Found(self.found(content)))
     }
 
     /// Reads a record under its lock; `None` if PHP deleted it meanwhile.
-    pub(super) fn read(&self, key: &StoreKey, locked: &LockedFile) -> FileResult<Option<Found>> {
+    pub(super) fn read(&self, locked: &LockedFile) -> FileResult<Option<Found>> {
         let content = record::read(&locked.file)?;
-        self.unproven.forget(key);
         Ok(locked.is_named()?.then(|| self.found(content)))
     }
 
@@ -139,15 +135,6 @@ impl Files {
         let Some(file) = root::open_file(&self.path(key)?, self.user)? else { return Ok(Touched::Missing) };
         record::touch(&file, expires_at - self.lifetime)?;
         Ok(Touched::Moved)
-    }
-
-    /// Moves the bytes of a record away, unless it was read in the middle of a write and is sound by now.
-    pub(super) fn set_aside(&self, key: &StoreKey, locked: &LockedFile) -> FileResult<()> {
-        let content = record::read(&locked.file)?;
-        if !locked.is_named()? || self.unproven.was_half(key, Version::of_content(&content.payload)) {
-            return Ok(());
-        }
-        record::set_aside(&locked.path)
     }
 
     /// Moves away what is no file but in the place of one: a link, a directory.

@@ -123,6 +123,11 @@ impl LockedFile {
         self.is_named()
     }
 
+    /// Moves the record away, unless the file has lost its name.
+    pub(super) fn set_aside(&self) -> FileResult<()> {
+        if self.is_named()? { set_aside(&self.path) } else { Ok(()) }
+    }
+
     /// Deletes the record; `false` if the file had lost its name, which may be another one's by now.
     ///
     /// It is emptied first: PHP's own handler, having waited for the lock, reads the file that it has open, and would

@@ -256,8 +256,8 @@ impl Store for PhpFiles {
                 Locking::Missing => return Ok(Acquired::Missing),
             },
         };
-        let (stored, file) = (*key, Arc::clone(&locked));
-        let found = self.run(Waits::Briefly, move |files| files.read(&stored, &file)).await?;
+        let file = Arc::clone(&locked);
+        let found = self.run(Waits::Briefly, move |files| files.read(&file)).await?;
         let Some(found) = found else { return Ok(Acquired::Missing) };
         self.0.held.insert(*key, lease, locked);
         self.start_reaping();
@@ -361,17 +361,19 @@ impl Store for PhpFiles {
 
     async fn set_aside(&self, key: &StoreKey) -> Result<()> {
         let stored = *key;
-        let mut hold = match self.hold(key, self.0.held.take_any(key)).await {
-            Ok(Some(hold)) => hold,
-            Ok(None) => return Ok(()),
+        match self.hold(key, self.0.held.take_any(key)).await {
+            Ok(Some(mut hold @ Hold::Lease(_))) => {
+                let file = hold.file();
+                Ok(self.run(Waits::Briefly, move |_| file.set_aside()).await?)
+            }
+            // Without the lock nobody here has looked at what is there now; a file has nothing that this can't read.
+            Ok(Some(Hold::Call(_)) | None) => Ok(()),
             // There is no file, so there is nothing to lock either.
             Err(FileError::NoFile) => {
-                return Ok(self.run(Waits::Briefly, move |files| files.set_obstacle_aside(&stored)).await?);
+                Ok(self.run(Waits::Briefly, move |files| files.set_obstacle_aside(&stored)).await?)
             }
-            Err(error) => return Err(error.into()),
-        };
-        let file = hold.file();
-        Ok(self.run(Waits::Briefly, move |files| files.set_aside(&stored, &file)).await?)
+            Err(error) => Err(error.into()),
+        }
     }
 
     async fn of_user(&self, _: &UserKey, _: Option<&StoreKey>, _: NonZeroUsize) -> Result<Vec<Listed>> {

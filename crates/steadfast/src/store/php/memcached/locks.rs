@@ -38,7 +38,7 @@ pub(super) struct Hold {
     pub(super) value: String,
     pub(super) cas: NonZeroU64,
     /// Whether this call took it.
-    taken: bool,
+    pub(super) taken: bool,
 }
 
 impl Shared {

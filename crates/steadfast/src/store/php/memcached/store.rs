@@ -255,7 +255,8 @@ impl Shared {
     async fn set_aside(&self, at: &At<'_>) -> Result<()> {
         let hold = self.hold(at, Whose::Ours).await?;
         let data = self.ask(at, &[Command::Read]).await?.next();
-        if data.code != Code::Done {
+        // Without the lock nobody here has looked at what is there now: then only what no library of PHP's reads is moved.
+        if data.code != Code::Done || (hold.taken && plain(data.flags, data.value.clone()).is_ok()) {
             return self.let_go(at, &hold).await;
         }
         let keep = Command::PutAside(&data.value, Lifetime::Seconds(KEPT_ASIDE));

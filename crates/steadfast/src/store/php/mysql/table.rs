@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use crate::error::Result;
+use crate::policy::Layout;
 use crate::store::mysql::MysqlOptions;
 use crate::store::mysql::shared::{DRIVER, When, check_version, explain, pool};
 use crate::store::php::SharedTable;
@@ -175,8 +176,8 @@ fn texts(row: &[Option<Bytes>]) -> Vec<String> {
 
 /// Returns the statement that makes CodeIgniter's table, for an operator to run.
 ///
-/// It is the table of CodeIgniter's migration, but with a `MEDIUMBLOB`: a `BLOB` holds 65,535 bytes, and
-/// CodeIgniter lets the server cut what is longer.
+/// It is the table of CodeIgniter 4's migration, or that of CodeIgniter 3's manual, which counts seconds; but with a
+/// `MEDIUMBLOB`: a `BLOB` holds 65,535 bytes, and CodeIgniter lets the server cut what is longer.
 ///
 /// # Errors
 ///
@@ -185,11 +186,15 @@ pub fn ddl(options: &MysqlOptions, table: &SharedTable) -> Result<String> {
     table.check(DRIVER)?;
     options.check()?;
     let key = if table.match_ip { "`id`, `ip_address`" } else { "`id`" };
+    let clock = match table.site.layout {
+        Layout::CodeIgniter3 => "int(10) unsigned NOT NULL DEFAULT 0",
+        _ => "timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP",
+    };
     Ok(format!(
         "CREATE TABLE IF NOT EXISTS `{}` (\n    \
              `id` varchar(128) NOT NULL,\n    \
              `ip_address` varchar(45) NOT NULL,\n    \
-             `timestamp` timestamp NOT NULL DEFAULT CURRENT_TIMESTAMP,\n    \
+             `timestamp` {clock},\n    \
              `data` mediumblob NOT NULL,\n    \
              PRIMARY KEY ({key}),\n    \
              KEY `timestamp` (`timestamp`)\n\

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio_postgres::SimpleQueryRow;
 
 use crate::error::Result;
+use crate::policy::Layout;
 use crate::store::php::SharedTable;
 use crate::store::php::sql::fault;
 use crate::store::postgres::PostgresOptions;
@@ -158,7 +159,8 @@ fn check_columns(columns: &[Column], shared: &SharedTable) -> Result<(Clock, Dat
     }
 }
 
-/// Returns the statements that make CodeIgniter's table, for an operator to run: those of its migration.
+/// Returns the statements that make CodeIgniter's table, for an operator to run: those of CodeIgniter 4's migration, or
+/// of CodeIgniter 3's manual, whose table counts seconds and holds base64.
 ///
 /// # Errors
 ///
@@ -166,12 +168,16 @@ fn check_columns(columns: &[Column], shared: &SharedTable) -> Result<(Clock, Dat
 pub fn ddl(options: &PostgresOptions, table: &SharedTable) -> Result<String> {
     let (_, names) = connect(options, table)?;
     let key = if table.match_ip { "\"id\", \"ip_address\"" } else { "\"id\"" };
+    let [ip, clock, data] = match table.site.layout {
+        Layout::CodeIgniter3 => ["varchar(45)", "bigint NOT NULL DEFAULT 0", "text"],
+        _ => ["inet", "timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP", "bytea"],
+    };
     let text = format!(
         "CREATE TABLE IF NOT EXISTS {{records}} (\n    \
              \"id\" varchar(128) NOT NULL,\n    \
-             \"ip_address\" inet NOT NULL,\n    \
-             \"timestamp\" timestamptz NOT NULL DEFAULT CURRENT_TIMESTAMP,\n    \
-             \"data\" bytea NOT NULL DEFAULT '',\n    \
+             \"ip_address\" {ip} NOT NULL,\n    \
+             \"timestamp\" {clock},\n    \
+             \"data\" {data} NOT NULL DEFAULT '',\n    \
              CONSTRAINT \"pk_{{table}}\" PRIMARY KEY ({key})\n\
          );\n\
          CREATE INDEX IF NOT EXISTS \"{{table}}_timestamp\" ON {{records}} (\"timestamp\")"

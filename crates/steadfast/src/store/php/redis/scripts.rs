@@ -149,10 +149,14 @@ return redis.call('DEL', KEYS[2])"
 }
 
 script! {
-    /// `KEYS[3]`: where to. `ARGV`: owner, milliseconds to keep the bytes. Answers DONE, BUSY or MISSING.
+    /// `KEYS[3]`: where to. `ARGV`: owner, milliseconds to keep the bytes.
+    ///
+    /// Without the lock nobody here has looked at what is there now: then only what is no string is moved. Answers
+    /// DONE, BUSY, STALE or MISSING.
     SET_ASIDE = ours!(), "local free, held = ours(KEYS[2], ARGV[1])
 if not free then return 4 end
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
+if not held and type(redis.pcall('GET', KEYS[1])) == 'string' then return 2 end
 redis.call('RENAME', KEYS[1], KEYS[3])
 redis.call('PEXPIRE', KEYS[3], ARGV[2])
 if held then redis.call('DEL', KEYS[2]) end

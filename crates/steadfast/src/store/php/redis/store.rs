@@ -376,8 +376,9 @@ impl Store for PhpRedisStore {
         let place = self.place(key)?;
         let mut cmd = call(&SET_ASIDE, &[&place.data, &place.lock, &place.damaged()], 0);
         cmd.arg(self.shared.owner.prefix()).arg(millis(KEEP_ASIDE));
-        self.ask_when_free(key, &SET_ASIDE, &cmd).await?;
-        self.gone(key);
+        if !matches!(self.ask_when_free(key, &SET_ASIDE, &cmd).await?, Value::Int(answer::STALE)) {
+            self.gone(key);
+        }
         Ok(())
     }
 

@@ -191,6 +191,8 @@ async fn damaged_bytes_are_kept_where_php_does_not_look() {
     let (place, id) = (Place::new(Layout::CodeIgniter3), id(1));
     let (store, mut php) = (place.store(), place.php());
     create(&store, &id, &record("n|i:1;junk")).await;
+    store.set_aside(&key(&id)).await.unwrap();
+    assert!(find(&store, &id).await.is_some(), "nobody has looked at it under the lock");
     hold(&store, &id, lease()).await;
     store.set_aside(&key(&id)).await.unwrap();
     assert_eq!(find(&store, &id).await, None);

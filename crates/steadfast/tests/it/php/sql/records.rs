@@ -151,6 +151,10 @@ pub(crate) async fn damaged_bytes_are_kept_aside(kind: Kind) {
         for payload in [&b"first"[..], b"second"] {
             db.put(&id, payload, 0).await;
             store.set_aside(&key).await.unwrap();
+            assert!(load(&store, &key).await.is_some(), "nobody has looked at it under the lock");
+            assert_eq!(db.holder(&id).await, None);
+            assert!(matches!(store.acquire(&key, lease()).await.unwrap(), Acquired::Held(_)));
+            store.set_aside(&key).await.unwrap();
             assert!(load(&store, &key).await.is_none());
         }
         store.set_aside(&key).await.unwrap();

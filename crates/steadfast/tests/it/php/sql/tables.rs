@@ -7,7 +7,7 @@ use steadfast::{ErrorKind, Layout};
 use super::fixture::{Db, Form, Kind, load, record, site};
 
 pub(crate) async fn a_new_table_is_made_on_request_only(kind: Kind) {
-    for form in [Form::New, Form::WithIp] {
+    for form in [Form::New, Form::WithIp, Form::Old] {
         let db = Db::without_table(kind, form);
         let error = db.open(&db.shared()).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::InvalidConfig);
@@ -26,6 +26,9 @@ pub(crate) async fn a_new_table_is_made_on_request_only(kind: Kind) {
         let answer =
             db.peer().request(None, serde_json::json!([{"op": "set", "key": "n", "value": 1}])).await;
         assert_eq!((answer.status, answer.errors), (200, Vec::new()), "PHP works with it");
+        let of_php = load(&store, &db.key(&answer.id.expect("a session"))).await.unwrap();
+        assert_eq!(of_php.record.payload, "n|i:1;");
+        assert!(of_php.record.expires_at > now, "and its time is one");
     }
 }
 
