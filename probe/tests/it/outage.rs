@@ -46,8 +46,10 @@ fn a_store_that_stands_still_for_ten_seconds_holds_nobody_up(store: Store) {
     });
     load.check();
     assert!(load.failed() > 0, "the store was ill, and nobody noticed");
-    // The circuit opens: who comes later is refused without a wait.
-    assert!(load.refused_at_once() > load.failed() / 2, "{} of {}", load.refused_at_once(), load.failed());
+    // The circuit opens: who comes later is refused without a wait. In a cluster these few sessions have circuits of
+    // their own, and their one browser is also who tries each of them again every second.
+    let least = load.failed() / if store == Store::REDIS_CLUSTER { 4 } else { 2 };
+    assert!(load.refused_at_once() > least, "{} of {}", load.refused_at_once(), load.failed());
     load.check_sessions();
 }
 
@@ -173,7 +175,7 @@ impl<'a> Load<'a> {
         for Seen { browser, took, reply, .. } in &*self.seen.lock().unwrap() {
             if browser.is_none() {
                 assert_eq!(reply.status, 200, "who takes no session notices nothing");
-                assert!(*took < AT_ONCE, "who takes no session waited for {took:?}");
+                assert!(*took < MARGIN, "who takes no session waited for {took:?}");
                 continue;
             }
             let turn = if reply.status == 200 { Duration::from_secs(LEASE) } else { Duration::ZERO };

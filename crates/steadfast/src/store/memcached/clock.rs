@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 
 /// How far the estimate may be ahead of the second that the server tells. The server looks at its own clock
 /// once a second, so what it tells may be almost two seconds old.
-pub(super) const AHEAD: Duration = Duration::from_secs(2);
+const AHEAD: Duration = Duration::from_secs(2);
 
 /// What is known of a server's clock.
 #[derive(Clone, Copy, Debug, Default)]

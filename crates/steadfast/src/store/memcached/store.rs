@@ -5,7 +5,6 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::clock::AHEAD;
 use super::error::DRIVER;
 use super::keys::{Keys, Name};
 use super::leases::Held;
@@ -23,6 +22,10 @@ use crate::store::{
     Renewed, Replaced, Store, StoreKey, Touched, Updated, UserKey, Version,
 };
 use crate::time::Timestamp;
+
+/// How far a node's clock may be ahead of the second that a server tells, to be taken for right. The server looks at
+/// its own clock once a second, tells whole ones, and is late on a busy machine.
+const ORDER_SLACK: Duration = Duration::from_secs(5);
 
 /// Keeps records in the memory of one or several Memcached servers.
 ///
@@ -134,7 +137,7 @@ impl Store for MemcachedStore {
     }
 
     fn clock_slack(&self) -> Duration {
-        AHEAD
+        ORDER_SLACK
     }
 
     async fn now(&self) -> Result<Timestamp> {

@@ -44,14 +44,37 @@ impl Dialer {
         match &self.servers {
             Servers::One(host, port) => self.server(server::address(&self.options, host, *port)).await,
             Servers::Socket(path) => self.server(ConnectionAddr::Unix(path.clone())).await,
-            Servers::Sentinels(sentinels, name) => {
-                let (host, port) = sentinel::master(&self.options, sentinels, name).await?;
-                let mut dialed = self.server(server::address(&self.options, &host, port)).await?;
-                is_master(&mut dialed.conn).await?;
-                Ok(dialed)
-            }
+            Servers::Sentinels(sentinels, name) => self.master(sentinels, name).await,
             Servers::Cluster(nodes) => self.cluster(nodes).await,
         }
+    }
+
+    /// Reaches the master that the sentinels name. One of them may not know yet that there is another one, so
+    /// all that they name are tried.
+    async fn master(&self, sentinels: &[(String, u16)], name: &str) -> Result<Dialed, Fault> {
+        let (mut tried, mut why) = (Vec::new(), Fault::NoMaster);
+        let mut named = sentinel::masters(&self.options, sentinels, name);
+        while let Some(answer) = named.join_next().await {
+            match answer {
+                Ok(Ok(address)) if tried.contains(&address) => {}
+                Ok(Ok((host, port))) => match self.master_at(&host, port).await {
+                    Ok(dialed) => return Ok(dialed),
+                    Err(fault) => {
+                        why = fault;
+                        tried.push((host, port));
+                    }
+                },
+                Ok(Err(fault @ Fault::Refused(_))) if tried.is_empty() => why = fault,
+                Ok(Err(_)) | Err(_) => {}
+            }
+        }
+        Err(why)
+    }
+
+    async fn master_at(&self, host: &str, port: u16) -> Result<Dialed, Fault> {
+        let mut dialed = self.server(server::address(&self.options, host, port)).await?;
+        is_master(&mut dialed.conn).await?;
+        Ok(dialed)
     }
 
     async fn server(&self, address: ConnectionAddr) -> Result<Dialed, Fault> {

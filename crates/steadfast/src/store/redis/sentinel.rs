@@ -19,28 +19,21 @@ const SWITCHED: &str = "+switch-master";
 /// Pause between two tries to listen to one of the sentinels.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 
-/// Asks all sentinels at once where the master is; the first that knows it is believed.
+/// Asks all sentinels at once where the master is. Their answers come in any order, and may differ for a moment
+/// after a failover.
 ///
 /// Some of them may be gone, and the one that is asked first must not cost the time of all.
-pub(super) async fn master(
+pub(super) fn masters(
     options: &RedisOptions,
     sentinels: &[(String, u16)],
     name: &str,
-) -> Result<(String, u16), Fault> {
+) -> JoinSet<Result<(String, u16), Fault>> {
     let mut asked = JoinSet::new();
     for sentinel in sentinels {
         let (options, sentinel, name) = (options.clone(), sentinel.clone(), name.to_owned());
         asked.spawn(async move { ask(&options, &sentinel, &name).await });
     }
-    let mut why = Fault::NoMaster;
-    while let Some(answer) = asked.join_next().await {
-        match answer {
-            Ok(Ok(address)) => return Ok(address),
-            Ok(Err(fault @ Fault::Refused(_))) => why = fault,
-            Ok(Err(_)) | Err(_) => {}
-        }
-    }
-    Err(why)
+    asked
 }
 
 async fn ask(options: &RedisOptions, sentinel: &(String, u16), name: &str) -> Result<(String, u16), Fault> {
