@@ -25,7 +25,7 @@ pub(crate) struct Skew {
     micros: AtomicI64,
     /// There is one clock, so there is nothing to measure.
     none: bool,
-    /// By how much the store may be later than it tells, in microseconds.
+    /// By how much the store's time may differ from what it tells, in microseconds.
     slack: i64,
 }
 
@@ -55,10 +55,10 @@ impl Core {
 
     /// Returns by how much the clock that orders requests is ahead, given by how much the store's seems to be.
     ///
-    /// A store that tells whole seconds seems to be behind by up to its slack, and differently so to each node.
-    /// Nodes whose clocks may agree with it order requests by them: they agree with each other.
+    /// A store that tells whole seconds seems to be ahead or behind by up to its slack, and differently so to each
+    /// node. Nodes whose clocks may agree with it order requests by them: they agree with each other.
     pub(super) fn order_skew(&self, skew: i64) -> i64 {
-        if skew < 0 { skew.saturating_add(self.skew.slack).min(0) } else { skew }
+        skew - skew.clamp(-self.skew.slack, self.skew.slack)
     }
 
     /// Returns when the store is asked, by the node's clock, if there is something to be measured by it.

@@ -461,7 +461,7 @@ pub trait Store: fmt::Debug + Send + Sync + 'static {
         false
     }
 
-    /// Returns by how much it may be later than [`Found::now`] says, where a server tells whole seconds only.
+    /// Returns by how much the present time may differ from [`Found::now`], where a server tells whole seconds only.
     ///
     /// A node whose own clock fits what was told orders requests by that, so that those of several nodes are in
     /// the order in which they came.

@@ -23,8 +23,9 @@ use crate::store::{
 };
 use crate::time::Timestamp;
 
-/// How far a node's clock may be ahead of the second that a server tells, to be taken for right. The server looks at
-/// its own clock once a second, tells whole ones, and is late on a busy machine.
+/// How far a node's clock may differ from the second that a server tells, to be taken for right. The server looks at
+/// its own clock once a second, is late on a busy machine, and tells whole ones, counted from its start: so it may be
+/// ahead, too.
 const ORDER_SLACK: Duration = Duration::from_secs(5);
 
 /// Keeps records in the memory of one or several Memcached servers.
